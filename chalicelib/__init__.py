@@ -1,0 +1,1 @@
+"""Rollcall's control plane: enrolls agents, hears their beats, keeps the evidence."""

@@ -1,0 +1,1 @@
+"""The HTTP side: a view parses, authenticates, calls one flow and answers."""

@@ -1,0 +1,108 @@
+"""Agents, as operators see them; and their heartbeats."""
+
+from chalice import Response
+
+from chalicelib import runtime
+from chalicelib.api import authentication, cursors, requests, shapes
+from chalicelib.api.blueprint import Api
+from chalicelib.api.problems import answer
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.flows import agents as agent_flow
+from chalicelib.flows import heartbeat as heartbeat_flow
+from chalicelib.flows import revoke_agent as revoke_flow
+from chalicelib.flows.agent_status import STATUSES
+from chalicelib.flows.environment_lists import Position
+
+api = Api(__name__, prefix="/api/v1/agents")
+
+
+@api.route("", methods=["GET"])
+def list_agents() -> Response:
+    """Agents by name, environment after environment."""
+    origin = authentication.operator(api.current_request, "agents:read")
+    given = requests.query(
+        api.current_request, "environment", "status", "label", "name", "limit", "cursor"
+    )
+    now = runtime.current()
+    position = cursors.decode(now.keyring, origin.organization, given, parts=2)
+    page = agent_flow.page(
+        now.controls,
+        origin.organization,
+        agent_flow.AgentFilter(
+            environment=given.get("environment"),
+            status=requests.one_of(given, "status", STATUSES),
+            label=_label(given.get("label")),
+            name=given.get("name"),
+        ),
+        start=Position(*position) if position else None,
+        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+        now=origin.now,
+    )
+    return answer(
+        {
+            "agents": [shapes.agent(found) for found in page.rows],
+            "next_cursor": page.next
+            and cursors.encode(
+                now.keyring, origin.organization, given, [page.next.environment, page.next.after]
+            ),
+        }
+    )
+
+
+def _label(given: str | None) -> tuple[str, str] | None:
+    if given is None:
+        return None
+    key, separator, value = given.partition("=")
+    if not separator or not key:
+        raise requests.bad_parameter("label", "key=value")
+    return key, value
+
+
+@api.route("/{agent_id}", methods=["GET"])
+def get_agent(agent_id: str) -> Response:
+    """One agent."""
+    origin = authentication.operator(api.current_request, "agents:read")
+    requests.query(api.current_request)
+    found = agent_flow.get(runtime.current().controls, origin.organization, agent_id, origin.now)
+    return answer(shapes.agent(found))
+
+
+@api.route("/{agent_id}", methods=["PATCH"])
+def update_agent(agent_id: str) -> Response:
+    """Change name or labels."""
+    origin = authentication.operator(api.current_request, "agents:write")
+    wanted = requests.body(api.current_request, agent_flow.UpdateAgentRequest)
+    now = runtime.current()
+    changed = agent_flow.update(now.patience, now.controls, origin, agent_id, wanted)
+    return answer(shapes.agent(changed))
+
+
+@api.route("/{agent_id}/revoke", methods=["POST"])
+def revoke_agent(agent_id: str) -> Response:
+    """End an agent: its next request is refused. Revoking twice changes nothing."""
+    origin = authentication.operator(api.current_request, "agents:write")
+    wanted = requests.body(api.current_request, revoke_flow.RevokeAgentRequest, optional=True)
+    now = runtime.current()
+    revoke_flow.revoke(now.patience, origin, agent_id, wanted.note)
+    found = agent_flow.get(now.controls, origin.organization, agent_id, origin.now)
+    return answer(shapes.agent(found))
+
+
+@api.route("/{agent_id}/telemetry/heartbeat", methods=["POST"])
+def hear_heartbeat(agent_id: str) -> Response:
+    """Accept a beat: one request to DynamoDB when steady."""
+    origin, claims = authentication.agent(api.current_request, agent_id)
+    said = requests.body(api.current_request, heartbeat_flow.HeartbeatRequest)
+    now = runtime.current()
+    tools = heartbeat_flow.HeartbeatTools(
+        now.controls, now.refusals, now.patience, now.settings.presence_bucket_seconds
+    )
+    heard = heartbeat_flow.hear(tools, origin, claims, said)
+    return answer(
+        {
+            "status": "online",
+            "server_time": rfc3339(now.clock()),
+            "heartbeat_interval_seconds": heard.heartbeat_interval,
+            "minimum_interval_seconds": heard.minimum_interval,
+        }
+    )

@@ -1,0 +1,81 @@
+"""Artifacts: announced by agents, looked at by operators; the bytes never pass through here."""
+
+from chalice import Response
+
+from chalicelib import runtime
+from chalicelib.api import authentication, cursors, requests, shapes
+from chalicelib.api.blueprint import Api
+from chalicelib.api.problems import answer
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.flows import agent_access
+from chalicelib.flows import artifacts as artifact_flow
+
+api = Api(__name__, prefix="/api/v1/agents")
+
+
+@api.route("/{agent_id}/artifacts", methods=["POST"])
+def announce_artifact(agent_id: str) -> Response:
+    """Answer a presigned upload, or that the content is stored already."""
+    origin, claims = authentication.agent(api.current_request, agent_id)
+    wanted = requests.body(api.current_request, artifact_flow.ArtifactRequest)
+    presence = agent_access.authorize(claims, artifact_flow.SCOPE)
+    now = runtime.current()
+    tools = artifact_flow.ArtifactTools(now.bucket, now.patience)
+    announced = artifact_flow.announce(tools, origin, presence, wanted)
+    shape = {
+        "artifact_id": announced.row.item,
+        "status": announced.row.status,
+        "deduplicated": announced.form is None,
+    }
+    if announced.form is None:
+        return answer(shape)
+    upload = {"url": announced.form.url, "fields": announced.form.fields}
+    expires = rfc3339(int(announced.row.deadline))
+    return answer({**shape, "upload": upload, "upload_expires_at": expires}, 201)
+
+
+@api.route("/{agent_id}/artifacts", methods=["GET"])
+def list_artifacts(agent_id: str) -> Response:
+    """An agent's artifacts."""
+    origin = authentication.operator(api.current_request, "artifacts:read")
+    given = requests.query(api.current_request, "limit", "cursor")
+    keyring = runtime.current().keyring
+    bound = {**given, "agent": agent_id}
+    position = cursors.decode(keyring, origin.organization, bound, parts=1)
+    rows, after = artifact_flow.page(
+        origin.organization,
+        agent_id,
+        after=position[0] if position else None,
+        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+    )
+    return answer(
+        {
+            "artifacts": [shapes.artifact(row, origin.now) for row in rows],
+            "next_cursor": after and cursors.encode(keyring, origin.organization, bound, [after]),
+        }
+    )
+
+
+@api.route("/{agent_id}/artifacts/{artifact_id}", methods=["GET"])
+def get_artifact(agent_id: str, artifact_id: str) -> Response:
+    """One artifact, for operators and for the agent that announced it."""
+    if authentication.holds_runtime_key(api.current_request):
+        origin, claims = authentication.agent(api.current_request, agent_id)
+        agent_access.authorize(claims, artifact_flow.SCOPE)
+    else:
+        origin = authentication.operator(api.current_request, "artifacts:read")
+    requests.query(api.current_request)
+    row = artifact_flow.get(origin.organization, agent_id, artifact_id)
+    return answer(shapes.artifact(row, origin.now))
+
+
+@api.route("/{agent_id}/artifacts/{artifact_id}/download", methods=["GET"])
+def download_artifact(agent_id: str, artifact_id: str) -> Response:
+    """A presigned download of a stored artifact."""
+    origin = authentication.operator(api.current_request, "artifacts:read")
+    requests.query(api.current_request)
+    url = artifact_flow.download(
+        runtime.current().bucket, origin.organization, agent_id, artifact_id
+    )
+    expires = origin.now + artifact_flow.DOWNLOAD_SECONDS * 1000
+    return answer({"url": url, "expires_at": rfc3339(expires)})

@@ -1,0 +1,79 @@
+"""The audit trail."""
+
+import datetime
+
+from chalice import Response
+
+from chalicelib import runtime
+from chalicelib.api import authentication, cursors, requests, shapes
+from chalicelib.api.blueprint import Api
+from chalicelib.api.problems import answer
+from chalicelib.flows import audit_trail
+
+api = Api(__name__)
+
+
+@api.route("/audit-records", methods=["GET"])
+def list_audit_records() -> Response:
+    """Records of a time range (the last day by default), of all resources or of one."""
+    origin = authentication.operator(api.current_request, "audit:read")
+    given = requests.query(
+        api.current_request,
+        "since", "until", "resource_type", "resource_id", "order", "limit", "cursor",
+    )  # fmt: skip
+    keyring = runtime.current().keyring
+    position = cursors.decode(keyring, origin.organization, given, parts=3)
+    if position is not None and all(text.isdecimal() for text in position[:2]):
+        # The range of the first page holds for the pages after it, whatever the clock says now.
+        since, until = int(position[0]), int(position[1])
+    else:
+        since, until = _range(given, origin.now)
+    wanted = audit_trail.AuditQuery(
+        since=since,
+        until=until,
+        resource=_resource(given),
+        newest_first=requests.one_of(given, "order", ("newest", "oldest")) != "oldest",
+    )
+    rows, after = audit_trail.page(
+        origin.organization,
+        wanted,
+        after=position[2] if position else None,
+        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+    )
+    return answer(
+        {
+            "audit_records": [shapes.audit_record(row) for row in rows],
+            "next_cursor": after
+            and cursors.encode(
+                keyring, origin.organization, given, [str(since), str(until), after]
+            ),
+        }
+    )
+
+
+def _range(given: dict[str, str], now: int) -> tuple[int, int]:
+    until = _moment(given, "until", now)
+    since = _moment(given, "since", until - audit_trail.DEFAULT_RANGE_MS)
+    if not 0 <= since <= until <= since + audit_trail.LONGEST_RANGE_MS:
+        raise requests.bad_parameter("since", "before until, and at most 31 days before")
+    return since, until
+
+
+def _moment(given: dict[str, str], name: str, default: int) -> int:
+    text = given.get(name)
+    if text is None:
+        return default
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise requests.bad_parameter(name, "a time with its zone, as in RFC 3339")
+        return int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise requests.bad_parameter(name, "a time as in RFC 3339") from error
+
+
+def _resource(given: dict[str, str]) -> tuple[str, str] | None:
+    kind, identifier = given.get("resource_type"), given.get("resource_id")
+    if (kind is None) != (identifier is None):
+        raise requests.bad_parameter("resource_id", "goes with resource_type")
+    return None if kind is None or identifier is None else (kind, identifier)

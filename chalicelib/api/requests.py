@@ -1,0 +1,148 @@
+"""Reading a request: body, query, headers; whatever is wrong with them is a clear 4xx."""
+
+import binascii
+import re
+from typing import TypeVar
+
+import msgspec
+from chalice.app import Request
+
+from chalicelib.errors import Malformed, TooLarge, UnsupportedType
+
+LARGEST_BODY = 64 * 1024
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{22,128}")
+_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+Body = TypeVar("Body")
+
+
+def body(request: Request, kind: type[Body], *, optional: bool = False) -> Body:
+    """The body as a checked structure.
+
+    Args:
+        request: the request.
+        kind: the msgspec structure that the body must be.
+        optional: an absent body stands for one without members.
+
+    Raises:
+        UnsupportedType: it is not said to be JSON.
+        TooLarge: over `LARGEST_BODY` bytes.
+        Malformed: absent, broken, or of another shape.
+    """
+    raw = _raw(request)
+    if not raw:
+        if optional:
+            return msgspec.convert({}, kind)
+        raise Malformed("A JSON body is needed.", code="body_missing")
+    content_type = request.headers.get("content-type", "application/json")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedType("Send the body as application/json.")
+    if len(raw) > LARGEST_BODY:
+        raise TooLarge(f"The body is over {LARGEST_BODY} bytes.")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed("The body is not valid JSON.", code="json_invalid") from error
+
+
+def _raw(request: Request) -> bytes:
+    try:
+        raw = request.raw_body
+    except (binascii.Error, UnicodeEncodeError, ValueError) as error:
+        raise Malformed("The body cannot be decoded.", code="json_invalid") from error
+    return raw if isinstance(raw, bytes) else str(raw).encode()
+
+
+def _invalid(message: str) -> Malformed:
+    match = _AT.match(message)
+    text, path = (match["message"], match["path"]) if match else (message, None)
+    place = (path or "$").removeprefix("$").lstrip(".")
+    return Malformed(
+        "The request is not valid.",
+        extra={"errors": [{"path": place, "message": text}]},
+    )
+
+
+def query(request: Request, *known: str) -> dict[str, str]:
+    """The query's parameters, each at most once, and none that nobody reads.
+
+    Raises:
+        Malformed: an unknown or repeated parameter, or one with control characters.
+    """
+    given: dict[str, str] = {}
+    for name, values in (
+        request.to_original_event()["multiValueQueryStringParameters"] or {}
+    ).items():
+        if name not in known:
+            raise bad_parameter(name[:64], "unknown parameter")
+        if len(values) != 1:
+            raise bad_parameter(name, "given more than once")
+        if len(values[0]) > 2048 or not values[0].isprintable():  # noqa: PLR2004
+            raise bad_parameter(name, "too long, or not printable")
+        given[name] = values[0]
+    return given
+
+
+def whole_number(given: dict[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    """A parameter that is a whole number within bounds.
+
+    Raises:
+        Malformed: it is not.
+    """
+    text = given.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and least <= int(text) <= most):  # noqa: PLR2004
+        raise bad_parameter(name, f"a whole number from {least} to {most}")
+    return int(text)
+
+
+def one_of(given: dict[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    """A parameter that is one of some words, or None.
+
+    Raises:
+        Malformed: it is another word.
+    """
+    text = given.get(name)
+    if text is not None and text not in allowed:
+        raise bad_parameter(name, "one of " + ", ".join(allowed))
+    return text
+
+
+def bad_parameter(name: str, message: str) -> Malformed:
+    """The error for a parameter of the wrong form."""
+    printable = name if name.isprintable() else "?"
+    return Malformed(
+        "A query parameter is not valid.",
+        code="query_invalid",
+        extra={"errors": [{"path": printable, "message": message}]},
+    )
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The `Idempotency-Key` header, a secret of at least 128 random bits, or None.
+
+    Raises:
+        Malformed: it is not 22 to 128 characters of base64url.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise Malformed(
+            "Idempotency-Key must be 22 to 128 characters of A-Z, a-z, 0-9, _ and -.",
+            code="idempotency_key_invalid",
+        )
+    return str(key) if key is not None else None
+
+
+def public_url(request: Request, configured: str | None) -> str:
+    """The base URL that agents call: the setting, else domain name and stage of the context.
+
+    Never the Host header, which is the caller's to choose.
+    """
+    if configured:
+        return configured.rstrip("/")
+    context = request.context
+    path = str(request.to_original_event().get("path") or "")
+    base = str(context.get("path") or "").removesuffix(path)
+    return f"https://{context.get('domainName', 'localhost')}{base}".rstrip("/")

@@ -1,0 +1,1 @@
+"""The credential families: one file each, one outcome for all."""

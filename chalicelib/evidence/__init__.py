@@ -1,0 +1,1 @@
+"""Evidence: what happened, to what, by whom; written with the change and published from there."""

@@ -1,0 +1,32 @@
+"""The shapes of what callers send: one definition of each, with its limits."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chalicelib import ids
+
+_NO_CONTROLS = r"\A[^\x00-\x1f\x7f]*\Z"
+_NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"
+_HOSTNAME = r"\A[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\Z"
+_TOKEN = r"\A[A-Za-z0-9_-]+\Z"  # noqa: S105 - a pattern
+_FILENAME = r"\A[^\x00-\x1f\x7f/\\]+\Z"
+
+Name = Annotated[str, Meta(pattern=_NAME, max_length=63)]
+Hostname = Annotated[str, Meta(pattern=_HOSTNAME, max_length=253)]
+ShortText = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=128)]
+Note = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=500)]
+LabelKey = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._/-]{0,62}\Z", max_length=63)]
+LabelValue = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
+Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=32)]
+Nonce = Annotated[str, Meta(pattern=_TOKEN, min_length=16, max_length=64)]
+Cidr = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f.:/]+\Z", max_length=49)]
+EnvironmentId = Annotated[str, Meta(pattern=rf"\A{ids.ENVIRONMENT}_{ids.BODY}\Z")]
+CollectorId = Annotated[str, Meta(pattern=rf"\A{ids.COLLECTOR}_{ids.BODY}\Z")]
+AssetId = Annotated[str, Meta(pattern=rf"\A{ids.ASSET}_{ids.BODY}\Z")]
+Pem = Annotated[str, Meta(pattern=r"\A[\x20-\x7e\r\n]+\Z", max_length=8192)]
+Sequence = Annotated[int, Meta(ge=1, le=2**53)]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Filename = Annotated[str, Meta(pattern=_FILENAME, min_length=1, max_length=255)]
+ContentType = Annotated[str, Meta(pattern=r"\A[a-z0-9.+-]+/[a-z0-9.+-]+\Z", max_length=100)]
+Metadata = Annotated[dict[LabelKey, LabelValue], Meta(max_length=16)]

@@ -1,0 +1,24 @@
+"""What an agent's status is, honestly: computed from presence, at the moment of asking."""
+
+from chalicelib.flows.heartbeat import MISSED_BEATS
+from chalicelib.store.agent_presence import OFFLINE, ONLINE, AgentPresenceItem
+
+LATE = "late"
+_LATE_AFTER = 1.5
+STATUSES = ("enrolled", "online", "late", "offline", "quarantined", "revoked")
+
+
+def status_of(row: AgentPresenceItem | None, interval: int, now: int) -> str:
+    """One of `STATUSES`.
+
+    Online for one and a half intervals after a beat, late until three, then offline, whether
+    or not the sweep has come by yet.
+    """
+    if row is None or row.status is None:
+        return "unknown"
+    if row.status != ONLINE:
+        return str(row.status)
+    silent = now - int(row.last_seen or 0)
+    if silent <= _LATE_AFTER * interval * 1000:
+        return ONLINE
+    return LATE if silent < MISSED_BEATS * interval * 1000 else OFFLINE

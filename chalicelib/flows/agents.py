@@ -1,0 +1,198 @@
+"""Looking at agents, renaming and labelling them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.errors import Conflict, Malformed, NotFound
+from chalicelib.evidence.events import AgentUpdated
+from chalicelib.evidence.record import Origin, success
+from chalicelib.fields import Labels, Name
+from chalicelib.flows.agent_status import status_of
+from chalicelib.flows.contention import Patience
+from chalicelib.flows.environment_control import Controls
+from chalicelib.flows.environment_lists import Page, Position, over_environments
+from chalicelib.store import agent_identities, audit_records
+from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
+from chalicelib.store.agent_presence import AgentPresenceItem, presence_row
+from chalicelib.store.paging import Span
+from chalicelib.store.table import read_all
+from chalicelib.store.transaction import Transaction
+
+_MOST_SEEN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent as operators see it: identity, presence, and the status that follows."""
+
+    identity: AgentIdentityItem
+    presence: AgentPresenceItem | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFilter:
+    """Which agents to list. `name` is the beginning of one; `label` a key and its value."""
+
+    environment: str | None = None
+    status: str | None = None
+    label: tuple[str, str] | None = None
+    name: str | None = None
+
+
+class UpdateAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change; `labels` replaces all labels."""
+
+    name: Name | None = None
+    labels: Labels | None = None
+
+
+def get(controls: Controls, organization: str, agent: str, now: int) -> Agent:
+    """One agent of the organization, as it is now.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+    """
+    if not ids.is_a(ids.AGENT, agent):
+        raise _unknown()
+    identity, presence = read_all(
+        [agent_row(organization, agent), presence_row(organization, agent)]
+    )
+    if not isinstance(identity, AgentIdentityItem):
+        raise _unknown()
+    return _agent(controls, organization, identity, _as_presence(presence), now)
+
+
+def page(
+    controls: Controls,
+    organization: str,
+    wanted: AgentFilter,
+    *,
+    start: Position | None,
+    limit: int,
+    now: int,
+) -> Page[Agent]:
+    """Agents by name, environment after environment."""
+    listing = over_environments(
+        organization,
+        wanted.environment,
+        start,
+        Span(None, limit, newest_first=False),
+        lambda name, part: agent_identities.listed(organization, name, part, wanted.name),
+    )
+    rows: list[Agent] = []
+    seen = 0
+    while chunk := list(islice(listing, limit)):
+        for (environment, identity), agent in zip(
+            chunk, _with_presence(controls, organization, chunk, now), strict=True
+        ):
+            seen += 1
+            if _is_wanted(agent, wanted):
+                rows.append(agent)
+            if len(rows) == limit or seen == _MOST_SEEN:
+                return Page(rows, Position(environment, str(identity.name_key)))
+    return Page(rows, None)
+
+
+def _with_presence(
+    controls: Controls,
+    organization: str,
+    chunk: list[tuple[str, AgentIdentityItem]],
+    now: int,
+) -> Iterator[Agent]:
+    presences = read_all([presence_row(organization, row.agent_id) for _, row in chunk])
+    for (_, identity), presence in zip(chunk, presences, strict=True):
+        yield _agent(controls, organization, identity, _as_presence(presence), now)
+
+
+def _is_wanted(agent: Agent, wanted: AgentFilter) -> bool:
+    if wanted.status is not None and agent.status != wanted.status:
+        return False
+    if wanted.label is None:
+        return True
+    key, value = wanted.label
+    return bool((agent.identity.labels or {}).get(key) == value)
+
+
+def _agent(
+    controls: Controls,
+    organization: str,
+    identity: AgentIdentityItem,
+    presence: AgentPresenceItem | None,
+    now: int,
+) -> Agent:
+    interval = controls.of(organization, str(identity.environment), now).heartbeat_interval
+    return Agent(identity, presence, status_of(presence, interval, now))
+
+
+def _as_presence(row: object) -> AgentPresenceItem | None:
+    return row if isinstance(row, AgentPresenceItem) else None
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such agent.", code="agent_not_found")
+
+
+def update(
+    patience: Patience,
+    controls: Controls,
+    origin: Origin,
+    agent: str,
+    request: UpdateAgentRequest,
+) -> Agent:
+    """Change name or labels.
+
+    Raises:
+        Malformed: nothing to change was given.
+        NotFound: there is no such agent in the organization.
+        Conflict: the name is taken, or the agent was revoked.
+    """
+    if request.name is None and request.labels is None:
+        raise Malformed("Give a name or labels to change.", code="nothing_to_change")
+    for _ in patience.rounds():
+        row = get(controls, origin.organization, agent, origin.now).identity
+        if row.status != ACTIVE:
+            raise Conflict("The agent was revoked.", code="agent_revoked")
+        cancelled = _change(origin, row, request).write()
+        if cancelled is None:
+            break
+        if "name" in cancelled.refused:
+            raise Conflict("Another agent of this environment has this name.", code="name_taken")
+    return get(controls, origin.organization, agent, origin.now)
+
+
+def _change(origin: Origin, row: AgentIdentityItem, request: UpdateAgentRequest) -> Transaction:
+    name = request.name if request.name is not None else str(row.name)
+    labels = request.labels if request.labels is not None else dict(row.labels or {})
+    transaction = Transaction()
+    if name.lower() != str(row.name).lower():
+        where = {"environment": str(row.environment)}
+        agent_identities.release_name(
+            transaction, origin.organization, row.agent_id, name=str(row.name), **where
+        )
+        agent_identities.reserve_name(
+            transaction,
+            origin.organization,
+            row.agent_id,
+            name=name,
+            created_at=origin.now,
+            **where,
+        )
+    agent_identities.change(transaction, origin.organization, row, name=name, labels=labels)
+    audit_records.put(
+        transaction,
+        success(
+            origin,
+            AgentUpdated(
+                agent_id=row.agent_id, name=name, previous_name=str(row.name), labels=labels
+            ),
+            resource=("agent", row.agent_id),
+            project=row.project,
+            environment=row.environment,
+        ),
+    )
+    return transaction

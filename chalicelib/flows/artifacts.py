@@ -1,0 +1,229 @@
+"""Announcing artifacts, and looking at them."""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Literal
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.errors import NotFound, TooLarge, TooMany, UnsupportedType
+from chalicelib.evidence.events import ArtifactRequested
+from chalicelib.evidence.record import Evidence, Origin, success
+from chalicelib.fields import ContentType, Filename, Metadata, Sha256
+from chalicelib.flows.contention import Patience
+from chalicelib.store import agent_identities, artifacts, audit_records
+from chalicelib.store.agent_presence import AgentPresenceItem
+from chalicelib.store.artifact_bucket import ArtifactAddress, ArtifactBucket, UploadForm
+from chalicelib.store.artifacts import PENDING, STORED, ArtifactItem
+from chalicelib.store.transaction import Transaction
+
+SCOPE = "agent:artifact_upload"
+LARGEST = 100 * 1024 * 1024
+MOST_AN_HOUR = 60
+UPLOAD_SECONDS = 900
+DOWNLOAD_SECONDS = 300
+EXPIRED = "expired"
+CONTENT_TYPES = frozenset(
+    {
+        "application/gzip",
+        "application/json",
+        "application/octet-stream",
+        "application/x-ndjson",
+        "application/x-tar",
+        "application/zip",
+        "application/zstd",
+        "text/plain",
+    }
+)
+Kind = Literal["incident_bundle", "state_snapshot", "runtime_diagnostics"]
+
+
+class ArtifactRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agent announces: `size` in bytes, `sha256` in lower-case hex."""
+
+    kind: Kind
+    filename: Filename
+    size: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    sha256: Sha256
+    content_type: ContentType
+    metadata: Metadata = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactTools:
+    """What the flow needs from outside."""
+
+    bucket: ArtifactBucket
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The artifact, and the upload that it waits for; none where the content is stored already."""
+
+    row: ArtifactItem
+    form: UploadForm | None
+
+
+def status_of(row: ArtifactItem, now: int) -> str:
+    """`pending`, `stored`, `rejected`, or `expired` where the upload never came."""
+    if row.status == PENDING and now > int(row.deadline):
+        return EXPIRED
+    return str(row.status)
+
+
+def announce(
+    tools: ArtifactTools, origin: Origin, presence: AgentPresenceItem, request: ArtifactRequest
+) -> Announced:
+    """Hand out a presigned upload, unless this agent has stored the same content before.
+
+    The identifier follows from agent, kind and content, so the row itself is the memory of what
+    was stored; another agent's content is never found, so that this is no oracle.
+
+    Raises:
+        UnsupportedType: the content type is not accepted.
+        TooLarge: over `LARGEST` bytes.
+        TooMany: over `MOST_AN_HOUR` announcements of this agent in this hour.
+    """
+    _within_limits(request)
+    address = _address(origin.organization, presence.agent, request)
+    for _ in tools.patience.rounds():
+        seen = artifacts.find(address.organization, address.agent, address.artifact)
+        if seen is not None and seen.status == STORED:
+            return Announced(seen, None)
+        row = _pending(origin, presence, request, address)
+        transaction = Transaction()
+        artifacts.announce(transaction, row, seen)
+        artifacts.count(
+            transaction, origin.organization, presence.agent, now=origin.now, most=MOST_AN_HOUR
+        )
+        audit_records.put(transaction, _evidence(origin, row, address))
+        cancelled = transaction.write()
+        if cancelled is None:
+            return Announced(row, _form(tools.bucket, address, request))
+        if "count" in cancelled.refused:
+            wait = 3600 - origin.now // 1000 % 3600
+            raise TooMany(
+                "This agent announced too many artifacts.",
+                code="too_many_artifacts",
+                seconds=wait,
+            )
+    raise AssertionError("unreachable: patience raises")
+
+
+def _within_limits(request: ArtifactRequest) -> None:
+    if request.content_type not in CONTENT_TYPES:
+        raise UnsupportedType(
+            "Artifacts of this content type are not accepted.",
+            code="artifact_type_refused",
+            extra={"accepted": sorted(CONTENT_TYPES)},
+        )
+    if request.size > LARGEST:
+        raise TooLarge(
+            "The artifact is too large.",
+            code="artifact_too_large",
+            extra={"largest": LARGEST},
+        )
+
+
+def _address(organization: str, agent: str, request: ArtifactRequest) -> ArtifactAddress:
+    seed = f"{organization}\n{agent}\n{request.kind}\n{request.sha256}"
+    artifact = ids.derived(ids.ARTIFACT, hashlib.sha256(seed.encode()).digest())
+    return ArtifactAddress(organization, agent, artifact)
+
+
+def _pending(
+    origin: Origin,
+    presence: AgentPresenceItem,
+    request: ArtifactRequest,
+    address: ArtifactAddress,
+) -> ArtifactItem:
+    row = artifacts.pending(
+        address.organization,
+        address.agent,
+        address.artifact,
+        created_at=origin.now,
+        deadline=origin.now + UPLOAD_SECONDS * 1000,
+    )
+    row.kind = request.kind
+    row.filename = request.filename
+    row.size = request.size
+    row.sha256 = request.sha256
+    row.content_type = request.content_type
+    row.metadata = request.metadata
+    row.project = presence.project
+    row.environment = presence.environment
+    return row
+
+
+def _form(bucket: ArtifactBucket, address: ArtifactAddress, request: ArtifactRequest) -> UploadForm:
+    return bucket.upload_form(
+        address,
+        size=request.size,
+        sha256=request.sha256,
+        content_type=request.content_type,
+        seconds=UPLOAD_SECONDS,
+    )
+
+
+def _evidence(origin: Origin, row: ArtifactItem, address: ArtifactAddress) -> Evidence:
+    return success(
+        origin,
+        ArtifactRequested(
+            artifact_id=address.artifact,
+            agent_id=address.agent,
+            kind=str(row.kind),
+            size=int(row.size),
+            sha256=str(row.sha256),
+        ),
+        resource=("artifact", address.artifact),
+        project=row.project,
+        environment=row.environment,
+    )
+
+
+def get(organization: str, agent: str, artifact: str) -> ArtifactItem:
+    """One artifact of an agent of the organization.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+    """
+    known = ids.is_a(ids.AGENT, agent) and ids.is_a(ids.ARTIFACT, artifact)
+    row = artifacts.find(organization, agent, artifact) if known else None
+    if row is None:
+        raise NotFound("There is no such artifact.", code="artifact_not_found")
+    return row
+
+
+def page(
+    organization: str, agent: str, *, after: str | None, limit: int
+) -> tuple[list[ArtifactItem], str | None]:
+    """An agent's artifacts, and after which one the list goes on.
+
+    Raises:
+        NotFound: there is no such agent in the organization.
+    """
+    known = ids.is_a(ids.AGENT, agent)
+    if not known or agent_identities.find(organization, agent) is None:
+        raise NotFound("There is no such agent.", code="agent_not_found")
+    rows = list(islice(artifacts.listed(organization, agent, after=after, limit=limit), limit + 1))
+    more = len(rows) > limit
+    return rows[:limit], str(rows[limit - 1].item) if more else None
+
+
+def download(bucket: ArtifactBucket, organization: str, agent: str, artifact: str) -> str:
+    """A presigned download of a stored artifact, valid for `DOWNLOAD_SECONDS`.
+
+    Raises:
+        NotFound: there is no such stored artifact in the organization.
+    """
+    row = get(organization, agent, artifact)
+    if row.status != STORED:
+        raise NotFound("This artifact is not stored.", code="artifact_not_stored")
+    return bucket.download_url(
+        ArtifactAddress(organization, agent, artifact),
+        filename=str(row.filename),
+        seconds=DOWNLOAD_SECONDS,
+    )

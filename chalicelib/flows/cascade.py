@@ -1,0 +1,142 @@
+"""The job that ends all agents of a revoked enrollment token, step by step (law 3)."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from chalicelib.errors import DomainError
+from chalicelib.evidence.events import JobFinished
+from chalicelib.evidence.record import success
+from chalicelib.flows import revoke_agent
+from chalicelib.flows.contention import Patience
+from chalicelib.store import agent_identities, audit_records, enrollment_tokens, jobs
+from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
+from chalicelib.store.jobs import DONE, FAILED, QUEUED, RUNNING, JobItem
+from chalicelib.store.table import read_all
+from chalicelib.store.transaction import Transaction
+
+_CHUNK = 100  # the most that one BatchGetItem takes
+_AT_ONCE = 8
+_MOST_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeTools:
+    """What a step needs from outside: `time_is_up` says when the function must come to an end."""
+
+    patience: Patience
+    clock: Callable[[], int]
+    time_is_up: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    ended: int
+    total: int
+    error: str | None
+
+    @property
+    def complete(self) -> bool:
+        # Uses count the agents that the token ever made, exactly and in the same transaction, so
+        # an index that lags behind cannot make the job believe that it is done.
+        return self.error is None and self.ended >= self.total
+
+
+def step(tools: CascadeTools, organization: str, job: str, number: int) -> None:
+    """Work on a job until it is done or time is up, then write down how far it came.
+
+    That write appears in the table's stream and starts the next step. A record of a step that
+    was overtaken is passed over.
+
+    Raises:
+        Unavailable: the outcome could not be written; the stream repeats the record.
+    """
+    row = jobs.find(organization, job)
+    if row is None or row.status not in {QUEUED, RUNNING} or int(row.step) != number:
+        return
+    progress = _work(tools, organization, row)
+    attempts = int(row.attempts)
+    if progress.complete:
+        status = DONE
+    else:
+        # A step that ended more agents than any before is progress, not an attempt.
+        attempts = 0 if progress.ended > int(row.processed) else attempts + 1
+        status = FAILED if attempts >= _MOST_ATTEMPTS else RUNNING
+        if attempts:
+            tools.patience.sleep(_PAUSE_SECONDS)
+    _write_down(tools, organization, row, progress, status, attempts)
+
+
+def _work(tools: CascadeTools, organization: str, row: JobItem) -> _Progress:
+    ended, total = 0, int(row.total or 0)
+    try:
+        token = enrollment_tokens.find(organization, row.target)
+        total = int(token.uses) if token is not None else total
+        agents = agent_identities.created_by(organization, row.target)
+        while chunk := list(islice(agents, _CHUNK)):
+            _end_all(tools, organization, row, chunk)
+            ended += len(chunk)
+            if tools.time_is_up():
+                return _Progress(ended, max(total, ended + 1), None)
+    except DomainError as error:
+        return _Progress(ended, total, error.code)
+    return _Progress(ended, total, None)
+
+
+def _end_all(tools: CascadeTools, organization: str, row: JobItem, agents: list[str]) -> None:
+    def end(agent: str) -> None:
+        origin = row.origin(tools.clock())
+        revoke_agent.revoke(tools.patience, origin, agent, row.note, row.job_id)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(end, _still_active(organization, agents)))
+
+
+def _still_active(organization: str, agents: list[str]) -> Iterator[str]:
+    # A step that starts again reads a hundred agents at once rather than try each of them.
+    for identity in read_all([agent_row(organization, agent) for agent in agents]):
+        if isinstance(identity, AgentIdentityItem) and identity.status == ACTIVE:
+            yield identity.agent_id
+
+
+def _write_down(
+    tools: CascadeTools,
+    organization: str,
+    row: JobItem,
+    progress: _Progress,
+    status: str,
+    attempts: int,
+) -> None:
+    for _ in tools.patience.rounds():
+        now = tools.clock()
+        transaction = Transaction()
+        jobs.advance(
+            transaction,
+            organization,
+            row,
+            status=status,
+            processed=progress.ended,
+            total=progress.total if progress.complete or row.total is None else None,
+            attempts=attempts,
+            last_error=progress.error,
+            now=now,
+        )
+        if status in {DONE, FAILED}:
+            audit_records.put(
+                transaction,
+                success(
+                    row.origin(now),
+                    JobFinished(
+                        job_id=row.job_id,
+                        kind=row.kind,
+                        status=status,
+                        processed=progress.ended,
+                    ),
+                    resource=("job", row.job_id),
+                ),
+            )
+        cancelled = transaction.write()
+        if cancelled is None or not cancelled.contended:
+            return

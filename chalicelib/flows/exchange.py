@@ -1,0 +1,194 @@
+"""The exchange: an enrollment token for an identity, in one transaction (law 1)."""
+
+import hashlib
+from dataclasses import dataclass
+
+from chalicelib.credentials.opaque import OpaqueClaims
+from chalicelib.errors import Conflict, DomainError, Forbidden
+from chalicelib.evidence.events import EnrollmentFailed
+from chalicelib.evidence.record import Origin
+from chalicelib.evidence.record import refusal as refusal_evidence
+from chalicelib.flows import admission
+from chalicelib.flows.csr import CsrFacts, facts_of
+from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
+from chalicelib.flows.new_identity import Candidate, attempt_names
+from chalicelib.flows.replay import Replayable, replay
+from chalicelib.store import organizations
+from chalicelib.store.agent_identities import AgentIdentityItem
+from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row, token_row
+from chalicelib.store.organizations import OrganizationItem, environment_row
+from chalicelib.store.table import read_all
+from chalicelib.store.transaction import Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    token: EnrollmentTokenItem
+    environment: OrganizationItem
+    receipt: EnrollmentTokenItem | None
+
+
+def exchange(
+    tools: EnrollTools,
+    origin: Origin,
+    claims: OpaqueClaims,
+    request: ExchangeRequest,
+    idempotency_key: str | None,
+) -> Enrolled:
+    """Redeem one use of a token for an agent, or hand the same agent out again.
+
+    Everything about the request is checked before the token is looked at. Redeeming, the
+    identity, its name, presence, receipt and evidence are one transaction.
+
+    Raises:
+        Unauthenticated: the caller does not hold a token.
+        Gone, Forbidden, Conflict: the holder is told why; nothing was spent.
+        Unavailable: contention or an outage; nothing was spent, or the use has a receipt.
+    """
+    csr = facts_of(request.csr) if request.csr is not None else None
+    idempotency = (
+        hashlib.sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None
+    )
+    found = _look_up(origin, claims, idempotency)
+    try:
+        if found.receipt is not None and idempotency is not None:
+            return _replayed(tools, origin, found, request, csr)
+        refused = admission.refusal(
+            found.token,
+            hostname=request.hostname,
+            source_address=origin.source_address,
+            now=origin.now,
+        )
+        if refused is not None:
+            raise refused
+        return _enrol(tools, origin, claims, found, request, csr, idempotency)
+    except DomainError as error:
+        if error.status < 500:  # noqa: PLR2004 - ours are no refusals
+            _record_refusal(tools, origin, found.token, request, error)
+        raise
+
+
+def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) -> _Found:
+    """Token and receipt in one strongly consistent request."""
+    keys = [token_row(origin.organization, claims.id)]
+    if idempotency is not None:
+        keys.append(receipt_row(origin.organization, claims.id, idempotency))
+    token, *rest = read_all(keys)
+    if not isinstance(token, EnrollmentTokenItem) or not admission.holds_secret(
+        token, claims.digest
+    ):
+        raise admission.not_the_holder()
+    (environment,) = read_all([environment_row(origin.organization, str(token.environment))])
+    if not isinstance(environment, OrganizationItem):
+        raise Forbidden("The environment no longer enrolls agents.", code="environment_closed")
+    receipt = rest[0] if rest and isinstance(rest[0], EnrollmentTokenItem) else None
+    return _Found(token, environment, receipt)
+
+
+def _replayed(
+    tools: EnrollTools,
+    origin: Origin,
+    found: _Found,
+    request: ExchangeRequest,
+    csr: CsrFacts | None,
+) -> Enrolled:
+    if found.receipt is None:
+        raise AssertionError("a replay has a receipt")
+    return replay(
+        tools,
+        origin,
+        Replayable(found.token, found.receipt, _interval(found.environment)),
+        request,
+        csr,
+    )
+
+
+def _enrol(
+    tools: EnrollTools,
+    origin: Origin,
+    claims: OpaqueClaims,
+    found: _Found,
+    request: ExchangeRequest,
+    csr: CsrFacts | None,
+    idempotency: bytes | None,
+) -> Enrolled:
+    if found.environment.status != organizations.ACTIVE:
+        raise Forbidden("The environment does not enroll agents now.", code="environment_closed")
+    names = attempt_names(request)
+    name = next(names)
+    candidate = Candidate.create(tools.keyring, origin, found.token, found.environment, request)
+    for _ in tools.patience.rounds():
+        cancelled = candidate.transaction(
+            origin, claims.digest, name=name, csr=csr, idempotency=idempotency
+        ).write()
+        if cancelled is None or _wrote_it_before(cancelled, candidate):
+            return Enrolled(
+                organization=origin.organization,
+                identity=candidate.identity(origin, name=name, csr=csr),
+                key=candidate.key,
+                heartbeat_interval=_interval(found.environment),
+                csr=csr,
+                replayed=False,
+            )
+        if cancelled.contended:
+            continue
+        if "receipt" in cancelled.refused and idempotency is not None:
+            # The same host asked twice at once, and the other request won: it gets its agent.
+            again = _look_up(origin, claims, idempotency)
+            return _replayed(tools, origin, again, request, csr)
+        _raise_if_token_refused(cancelled, origin, request)
+        if "name" in cancelled.refused:
+            taken = next(names, None)
+            if taken is None:
+                raise Conflict(
+                    "Another agent of this environment has this name.", code="name_taken"
+                )
+            name = taken
+    raise AssertionError("unreachable: patience raises")
+
+
+def _wrote_it_before(cancelled: Cancelled, candidate: Candidate) -> bool:
+    # A repetition by the SDK after a lost answer: the identity that stands in the way has our
+    # random identifier, so it is ours, and so is the use.
+    row = AgentIdentityItem.from_item(cancelled.item("identity"))
+    return row is not None and row.agent_id == candidate.agent
+
+
+def _raise_if_token_refused(cancelled: Cancelled, origin: Origin, request: ExchangeRequest) -> None:
+    if "token" not in cancelled.refused:
+        return
+    row = EnrollmentTokenItem.from_item(cancelled.item("token"))
+    if row is None:
+        raise admission.not_the_holder()
+    reason = admission.refusal(
+        row, hostname=request.hostname, source_address=origin.source_address, now=origin.now
+    )
+    raise reason or admission.not_the_holder()
+
+
+def _interval(environment: OrganizationItem) -> int:
+    return int(environment.heartbeat_interval or organizations.DEFAULT_HEARTBEAT_INTERVAL)
+
+
+def _record_refusal(
+    tools: EnrollTools,
+    origin: Origin,
+    token: EnrollmentTokenItem,
+    request: ExchangeRequest,
+    error: DomainError,
+) -> None:
+    tools.refusals.record(
+        refusal_evidence(
+            origin,
+            EnrollmentFailed(
+                token_id=token.token,
+                reason=error.code,
+                claimed_hostname=request.hostname,
+                claimed_name=request.name,
+            ),
+            error.code,
+            resource=("enrollment_token", token.token),
+            project=token.project,
+            environment=token.environment,
+        )
+    )

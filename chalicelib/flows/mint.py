@@ -1,0 +1,157 @@
+"""Minting enrollment tokens."""
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.credentials import enrollment_token
+from chalicelib.credentials.opaque import digest
+from chalicelib.errors import Conflict, Malformed, NotFound
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.evidence.events import EnrollmentTokenIssued
+from chalicelib.evidence.record import Origin, success
+from chalicelib.fields import Cidr, EnvironmentId, Hostname, Labels, Note
+from chalicelib.flows.contention import Patience
+from chalicelib.store import audit_records, enrollment_tokens, organizations
+from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
+from chalicelib.store.transaction import Cancelled, Transaction
+
+LONGEST_TTL = 30 * 86_400
+MOST_USES = 10_000
+
+
+class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token to be: for which environment, for how long (seconds), for how many hosts."""
+
+    environment: EnvironmentId
+    ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=LONGEST_TTL)] = 3600
+    max_uses: Annotated[int, msgspec.Meta(ge=1, le=MOST_USES)] = 1
+    hostname: Hostname | None = None
+    source_cidrs: Annotated[list[Cidr], msgspec.Meta(max_length=20)] = []
+    labels: Labels = {}
+    note: Note | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A token's row, and the raw secret that is shown this once."""
+
+    token: EnrollmentTokenItem
+    secret: str
+
+
+def mint(
+    patience: Patience, origin: Origin, request: MintRequest, idempotency_key: str | None
+) -> Minted:
+    """Create a token.
+
+    Raises:
+        Malformed: a source network is none.
+        NotFound: the environment is not one of this organization's.
+        Conflict: this idempotency key has minted already; the answer names that token's id,
+            because its secret cannot be shown twice.
+    """
+    networks = _networks(request.source_cidrs)
+    environment = organizations.find_environment(origin.organization, request.environment)
+    if environment is None or environment.status != organizations.ACTIVE:
+        raise NotFound("There is no such environment.", code="environment_not_found")
+    token = ids.new(ids.ENROLLMENT_TOKEN)
+    secret = enrollment_token.FAMILY.issue(origin.organization, token)
+    for _ in patience.rounds():
+        cancelled = _transaction(
+            origin, request, networks, str(environment.project), token, secret, idempotency_key
+        ).write()
+        if cancelled is None or _wrote_it_before(cancelled, token):
+            row = enrollment_tokens.find(origin.organization, token)
+            if row is None:
+                raise AssertionError("a token that was just written is not there")
+            return Minted(row, secret)
+        if not cancelled.contended:
+            raise _minted_before(cancelled)
+    raise AssertionError("unreachable: patience raises")
+
+
+def _transaction(
+    origin: Origin,
+    request: MintRequest,
+    networks: list[str],
+    project: str,
+    token: str,
+    secret: str,
+    idempotency_key: str | None,
+) -> Transaction:
+    expires_at = origin.now + request.ttl_seconds * 1000
+    transaction = Transaction()
+    enrollment_tokens.mint(
+        transaction,
+        origin.organization,
+        token,
+        environment=request.environment,
+        created_at=origin.now,
+        expires_at=expires_at,
+        digest=digest(secret),
+        project=project,
+        max_uses=request.max_uses,
+        hostname=request.hostname.lower() if request.hostname else None,
+        source_cidrs=networks,
+        labels=request.labels,
+        note=request.note,
+        created_by=origin.actor_id,
+    )
+    if idempotency_key is not None:
+        enrollment_tokens.claim_mint(
+            transaction,
+            origin.organization,
+            hashlib.sha256(idempotency_key.encode()).digest(),
+            token=token,
+            created_at=origin.now,
+            expires_at=expires_at,
+        )
+    audit_records.put(
+        transaction,
+        success(
+            origin,
+            EnrollmentTokenIssued(
+                token_id=token,
+                max_uses=request.max_uses,
+                expires_at=rfc3339(expires_at),
+                hostname=request.hostname,
+                source_cidrs=networks,
+                labels=request.labels,
+            ),
+            resource=("enrollment_token", token),
+            project=project,
+            environment=request.environment,
+        ),
+    )
+    return transaction
+
+
+def _networks(cidrs: list[str]) -> list[str]:
+    try:
+        return [str(ipaddress.ip_network(cidr)) for cidr in cidrs]
+    except ValueError as error:
+        raise Malformed(
+            "A source network is not valid.",
+            extra={"errors": [{"path": "source_cidrs", "message": str(error)}]},
+        ) from error
+
+
+def _wrote_it_before(cancelled: Cancelled, token: str) -> bool:
+    # The SDK repeated a request whose answer was lost: the row that stands in the way is ours.
+    row = EnrollmentTokenItem.from_item(cancelled.item("token"))
+    return row is not None and row.token == token
+
+
+def _minted_before(cancelled: Cancelled) -> Conflict:
+    row = EnrollmentTokenItem.from_item(cancelled.item("claim"))
+    return Conflict(
+        "This Idempotency-Key has minted a token already, and a secret is shown only once. "
+        "Revoke that token and mint again with a new key if the answer was lost.",
+        code="already_minted",
+        extra={"enrollment_token_id": row.token if row else None},
+    )

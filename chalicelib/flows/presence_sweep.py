@@ -1,0 +1,97 @@
+"""The presence sweep: finds overdue agents in closed buckets of the index, and never scans."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.evidence.events import AgentOffline
+from chalicelib.evidence.record import Origin, success
+from chalicelib.flows.contention import Patience
+from chalicelib.store import agent_presence, audit_records, presence_writes, sweep_watermark
+from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem, bucket_of
+from chalicelib.store.transaction import Transaction
+
+_FIRST_LOOK_BACK_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTools:
+    """What the sweep needs from outside."""
+
+    patience: Patience
+    clock: Callable[[], int]
+    time_is_up: Callable[[], bool]
+    bucket_seconds: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did; `through` is the newest bucket that it finished."""
+
+    offline: int
+    buckets: int
+    through: int | None
+
+
+def sweep(tools: SweepTools) -> Swept:
+    """Mark the agents of all closed buckets offline, unless they beat since.
+
+    The watermark moves only behind buckets that were finished, and stays one behind the newest:
+    the index is eventually consistent, so the newest is looked at again.
+
+    Raises:
+        Unavailable: the database did not answer; the next sweep goes on from the watermark.
+    """
+    width = tools.bucket_seconds
+    newest = bucket_of(tools.clock(), width) - width
+    watermark = sweep_watermark.read()
+    # A stage whose bucket width was changed starts anew on the new grid.
+    first = newest - _FIRST_LOOK_BACK_SECONDS if watermark is None else watermark
+    first -= first % width
+    offline = buckets = 0
+    through = None
+    for bucket in range(first, newest + 1, width):
+        for organization, agent in agent_presence.overdue_in(bucket):
+            offline += _mark_offline(tools, organization, agent)
+        buckets, through = buckets + 1, bucket
+        if tools.time_is_up():
+            break
+    if through is not None and through - width >= (watermark or 0):
+        sweep_watermark.advance(through - width)
+    return Swept(offline, buckets, through)
+
+
+def _mark_offline(tools: SweepTools, organization: str, agent: str) -> bool:
+    for _ in tools.patience.rounds():
+        row = agent_presence.find(organization, agent)
+        if row is None or row.status != ONLINE or not _is_overdue(row, tools):
+            return False
+        transaction = Transaction()
+        presence_writes.mark_offline(transaction, row)
+        audit_records.put(
+            transaction,
+            success(
+                Origin(
+                    organization=organization,
+                    actor_type="system",
+                    actor_id="presence_sweep",
+                    request_id=tools.request_id,
+                    source_address=None,
+                    now=tools.clock(),
+                ),
+                AgentOffline(agent_id=agent, last_seen_at=rfc3339(int(row.last_seen))),
+                resource=("agent", agent),
+                project=row.project,
+                environment=row.environment,
+            ),
+        )
+        if transaction.write() is None:
+            return True
+    return False
+
+
+def _is_overdue(row: AgentPresenceItem, tools: SweepTools) -> bool:
+    # The index may still show the bucket of an earlier beat; the row itself tells.
+    bucket = int(str(row.due or "0").split("#", 1)[0])
+    return bucket + tools.bucket_seconds <= tools.clock() // 1000

@@ -1,0 +1,78 @@
+"""Ending an agent: refused at its next request (law 3)."""
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.errors import NotFound
+from chalicelib.evidence.events import AgentRevoked
+from chalicelib.evidence.record import Origin, success
+from chalicelib.fields import Note
+from chalicelib.flows.contention import Patience
+from chalicelib.store import (
+    agent_identities,
+    agent_revocations,
+    audit_records,
+    presence_writes,
+)
+from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem
+from chalicelib.store.transaction import Transaction
+
+
+class RevokeAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why."""
+
+    note: Note | None = None
+
+
+def revoke(
+    patience: Patience, origin: Origin, agent: str, note: str | None, job: str | None = None
+) -> bool:
+    """End an agent; False where it had ended before.
+
+    Identity, presence, the list of revocations and the evidence change in one transaction.
+
+    Raises:
+        NotFound: there is no such agent in the organization.
+    """
+    for _ in patience.rounds():
+        row = (
+            agent_identities.find(origin.organization, agent)
+            if ids.is_a(ids.AGENT, agent)
+            else None
+        )
+        if row is None:
+            raise NotFound("There is no such agent.", code="agent_not_found")
+        if row.status != ACTIVE:
+            return False
+        if _transaction(origin, row, note, job).write() is None:
+            return True
+    return False
+
+
+def _transaction(
+    origin: Origin, row: AgentIdentityItem, note: str | None, job: str | None
+) -> Transaction:
+    transaction = Transaction()
+    organization, agent = origin.organization, row.agent_id
+    agent_identities.revoke(transaction, organization, agent, now=origin.now)
+    presence_writes.revoke(transaction, organization, agent)
+    agent_revocations.put(
+        transaction,
+        organization,
+        agent,
+        now=origin.now,
+        by=origin.actor_id,
+        note=note,
+        job=job,
+    )
+    audit_records.put(
+        transaction,
+        success(
+            origin,
+            AgentRevoked(agent_id=agent, note=note, job_id=job),
+            resource=("agent", agent),
+            project=row.project,
+            environment=row.environment,
+        ),
+    )
+    return transaction

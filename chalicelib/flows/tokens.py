@@ -1,0 +1,166 @@
+"""Looking at enrollment tokens, and revoking them."""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.errors import NotFound
+from chalicelib.evidence.events import EnrollmentTokenRevoked, JobStarted
+from chalicelib.evidence.record import Origin, success
+from chalicelib.fields import Note
+from chalicelib.flows.contention import Patience
+from chalicelib.flows.environment_lists import Page, Position, over_environments
+from chalicelib.store import audit_records, enrollment_tokens, jobs
+from chalicelib.store.enrollment_tokens import ACTIVE, REVOKED, EnrollmentTokenItem
+from chalicelib.store.jobs import JobItem
+from chalicelib.store.paging import Span
+from chalicelib.store.transaction import Transaction
+
+CASCADE = "revoke_agents_of_token"
+TOKEN_STATUSES = ("active", "spent", "expired", "revoked")
+_MOST_SEEN = 1_000
+
+
+class RevokeTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the agents that the token created end with it, and why."""
+
+    cascade: bool = False
+    note: Note | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedToken:
+    """The token, and the job that ends its agents, if that was asked for."""
+
+    token: EnrollmentTokenItem
+    job: JobItem | None
+
+
+def status_of(row: EnrollmentTokenItem, now: int) -> str:
+    """One of `TOKEN_STATUSES`: what an exchange would be told at this moment."""
+    if row.status != ACTIVE:
+        return REVOKED
+    if int(row.expires_at) <= now:
+        return "expired"
+    return "spent" if int(row.uses) >= int(row.max_uses) else ACTIVE
+
+
+def get(organization: str, token: str) -> EnrollmentTokenItem:
+    """One token of the organization.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+    """
+    known = ids.is_a(ids.ENROLLMENT_TOKEN, token)
+    row = enrollment_tokens.find(organization, token) if known else None
+    if row is None:
+        raise NotFound("There is no such enrollment token.", code="enrollment_token_not_found")
+    return row
+
+
+def page(
+    organization: str,
+    *,
+    environment: str | None,
+    status: str | None,
+    start: Position | None,
+    limit: int,
+    now: int,
+) -> Page[EnrollmentTokenItem]:
+    """Tokens, newest first, by environment and status."""
+    rows: list[EnrollmentTokenItem] = []
+    span = Span(None, limit, newest_first=True)
+    listing = over_environments(
+        organization,
+        environment,
+        start,
+        span,
+        lambda name, part: enrollment_tokens.listed(organization, name, part),
+    )
+    for seen, (name, row) in enumerate(listing, start=1):
+        if status is None or status_of(row, now) == status:
+            rows.append(row)
+        if len(rows) == limit or seen == _MOST_SEEN:
+            return Page(rows, Position(name, str(row.created)))
+    return Page(rows, None)
+
+
+def revoke(
+    patience: Patience, origin: Origin, token: str, request: RevokeTokenRequest
+) -> RevokedToken:
+    """End a token at once; with `cascade`, start the job that ends its agents.
+
+    Revoking twice changes nothing; asking for the cascade afterwards starts it.
+
+    Raises:
+        NotFound: there is no such token in the organization.
+    """
+    row = get(origin.organization, token)
+    job_id = _job_of(origin.organization, token)
+    for _ in patience.rounds():
+        ended = row.status == REVOKED
+        running = request.cascade and _job_is_there(origin.organization, job_id)
+        if ended and (running or not request.cascade):
+            break
+        cancelled = _transaction(
+            origin, row, request, job_id if request.cascade and not running else None
+        ).write()
+        if cancelled is None:
+            break
+        row = get(origin.organization, token)
+    return RevokedToken(
+        get(origin.organization, token),
+        jobs.find(origin.organization, job_id) if request.cascade else None,
+    )
+
+
+def _job_of(organization: str, token: str) -> str:
+    # The job follows from the token, so that asking twice finds the same one.
+    seed = f"{CASCADE}\n{organization}\n{token}"
+    return ids.derived(ids.JOB, hashlib.sha256(seed.encode()).digest())
+
+
+def _job_is_there(organization: str, job: str) -> bool:
+    row = jobs.find(organization, job)
+    return row is not None and row.status != jobs.FAILED
+
+
+def _transaction(
+    origin: Origin, row: EnrollmentTokenItem, request: RevokeTokenRequest, job_id: str | None
+) -> Transaction:
+    transaction = Transaction()
+    where = {"project": row.project, "environment": row.environment}
+    if row.status != REVOKED:
+        enrollment_tokens.revoke(transaction, origin.organization, row.token)
+        audit_records.put(
+            transaction,
+            success(
+                origin,
+                EnrollmentTokenRevoked(token_id=row.token, uses=int(row.uses), note=request.note),
+                resource=("enrollment_token", row.token),
+                **where,
+            ),
+        )
+    if job_id is not None:
+        jobs.start(
+            transaction,
+            origin.organization,
+            job_id,
+            kind=CASCADE,
+            target=row.token,
+            note=request.note,
+            origin=origin,
+        )
+        audit_records.put(
+            transaction,
+            success(
+                origin,
+                JobStarted(job_id=job_id, kind=CASCADE, token_id=row.token),
+                resource=("job", job_id),
+                **where,
+            ),
+            part="job_audit",
+        )
+    return transaction

@@ -1,0 +1,107 @@
+"""The one place of wiring: lazy clients, clock, signer. Everything that a test replaces."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.credentials.signing import Keyring
+from chalicelib.flows.contention import Patience
+from chalicelib.flows.environment_control import Controls
+from chalicelib.flows.refusals import RefusalLog
+from chalicelib.settings import Settings, load
+
+if TYPE_CHECKING:
+    from chalicelib.evidence.publisher import Publisher
+    from chalicelib.store.artifact_bucket import ArtifactBucket
+
+
+def wall_clock() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Runtime:
+    """What a process keeps between requests.
+
+    Args:
+        clock: milliseconds since the epoch.
+        sleep: waits for a number of seconds.
+        random: a number from 0 up to 1.
+        settings: the stage's settings.
+    """
+
+    clock: Callable[[], int] = wall_clock
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.random
+    settings: Settings = field(default_factory=load)
+    controls: Controls = field(default_factory=Controls)
+    refusals: RefusalLog = field(default_factory=RefusalLog)
+
+    @cached_property
+    def patience(self) -> Patience:
+        """How contention is waited out."""
+        return Patience(self.sleep, self.random)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Signs and checks runtime keys and cursors."""
+        return Keyring(self._fetch_signing_secret, self.clock)
+
+    def _fetch_signing_secret(self) -> str:
+        # Imported at first use: a function that signs nothing does not pay for it.
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
+
+        provider = SecretsProvider(boto3_client=self._client("secretsmanager"))
+        # The keyring caches by itself and decides when to look again.
+        value = provider.get(self.settings.signing_secret_arn, force_fetch=True)
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    @cached_property
+    def bucket(self) -> "ArtifactBucket":
+        """The stage's artifact bucket."""
+        from chalicelib.store.artifact_bucket import ArtifactBucket  # noqa: PLC0415
+
+        return ArtifactBucket(self._client("s3"), self.settings.bucket)
+
+    @cached_property
+    def publisher(self) -> "Publisher":
+        """Publishes events to the stage's bus."""
+        from chalicelib.evidence.publisher import Publisher  # noqa: PLC0415
+
+        return Publisher(
+            self._client("events"),
+            self.settings.event_bus,
+            self._client("sqs"),
+            self.settings.dead_letter_queue_url,
+        )
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            signature_version="s3v4" if service == "s3" else None,
+        )
+        return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+_current: list[Runtime] = []
+
+
+def current() -> Runtime:
+    """The process's runtime, made at first use."""
+    if not _current:
+        _current.append(Runtime())
+    return _current[0]
+
+
+def use(runtime: Runtime | None) -> None:
+    """Replace the process's runtime; None makes the next use create a fresh one."""
+    _current[:] = [] if runtime is None else [runtime]

@@ -1,0 +1,65 @@
+"""The only reader of the environment."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+class SettingMissingError(RuntimeError):
+    """A setting that this function cannot work without is absent or malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a stage is made of; the deployer renders it from the stack's outputs."""
+
+    stage: str
+    table_prefix: str
+    bucket: str
+    event_bus: str
+    dead_letter_queue_url: str
+    signing_secret_arn: str
+    audit_stream_arn: str
+    jobs_stream_arn: str
+    public_url: str | None
+    """Base URL of the API, when it is not the one of the request context (custom domain)."""
+    presence_bucket_seconds: int
+    """Width of the buckets of the overdue index: how coarse, and how late, `agent.offline` is."""
+    artifact_retention_days: int
+    """How long a stored artifact's row lives; the bucket keeps the object as long."""
+
+
+def _required(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise SettingMissingError(f"{name} is not set")
+    return value
+
+
+def _positive(name: str, default: int) -> int:
+    raw = os.environ.get(name) or str(default)
+    if not raw.isdecimal() or int(raw) < 1:
+        raise SettingMissingError(f"{name} must be a positive whole number")
+    return int(raw)
+
+
+@cache
+def load() -> Settings:
+    """Read the settings, once a process.
+
+    Raises:
+        SettingMissingError: one is absent; a function that cannot know its tables must not start.
+    """
+    return Settings(
+        stage=_required("ROLLCALL_STAGE"),
+        table_prefix=_required("ROLLCALL_TABLE_PREFIX"),
+        bucket=_required("ROLLCALL_BUCKET"),
+        event_bus=_required("ROLLCALL_EVENT_BUS"),
+        dead_letter_queue_url=_required("ROLLCALL_DEAD_LETTER_QUEUE_URL"),
+        signing_secret_arn=_required("ROLLCALL_SIGNING_SECRET_ARN"),
+        audit_stream_arn=_required("ROLLCALL_AUDIT_STREAM_ARN"),
+        jobs_stream_arn=_required("ROLLCALL_JOBS_STREAM_ARN"),
+        public_url=os.environ.get("ROLLCALL_PUBLIC_URL") or None,
+        presence_bucket_seconds=_positive("ROLLCALL_PRESENCE_BUCKET_SECONDS", 300),
+        artifact_retention_days=_positive("ROLLCALL_ARTIFACT_RETENTION_DAYS", 90),
+    )

@@ -1,0 +1,213 @@
+"""Who an agent is: its name, labels and origin; and the reservations of names."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pynamodb.attributes import (
+    BinaryAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
+
+from chalicelib.store.connection import guarded
+from chalicelib.store.paging import HIGHEST, LOWEST, SHARDS, Span, merged, shard_key, shard_of
+from chalicelib.store.table import Key, StageTable, Table
+from chalicelib.store.transaction import Transaction
+
+ACTIVE = "active"
+REVOKED = "revoked"
+
+
+class AgentsByEnvironment(GlobalSecondaryIndex["AgentIdentityItem"]):
+    """Lists an environment's agents by name."""
+
+    class Meta:
+        index_name = "by_environment"
+        projection = AllProjection()
+
+    environment_shard = UnicodeAttribute(hash_key=True)
+    name_key = UnicodeAttribute(range_key=True)
+
+
+class AgentsByToken(GlobalSecondaryIndex["AgentIdentityItem"]):
+    """Finds the agents that an enrollment token created."""
+
+    class Meta:
+        index_name = "by_token"
+        projection = KeysOnlyProjection()
+
+    token_shard = UnicodeAttribute(hash_key=True)
+    agent_id = UnicodeAttribute(range_key=True)
+
+
+class AgentIdentityItem(Table):
+    """A row of `agent_identities`: an agent, or the reservation of a name (without indexes)."""
+
+    class Meta:
+        table_name = StageTable("agent_identities")
+
+    pk = UnicodeAttribute(hash_key=True)
+    by_environment = AgentsByEnvironment()
+    by_token = AgentsByToken()
+    environment_shard = UnicodeAttribute(null=True)
+    name_key = UnicodeAttribute(null=True)
+    token_shard = UnicodeAttribute(null=True)
+    agent_id = UnicodeAttribute()
+    status = UnicodeAttribute(null=True)
+    project = UnicodeAttribute(null=True)
+    environment = UnicodeAttribute(null=True)
+    name = UnicodeAttribute(null=True)
+    labels: JSONAttribute = JSONAttribute(null=True)
+    hostname = UnicodeAttribute(null=True)
+    os = UnicodeAttribute(null=True)
+    arch = UnicodeAttribute(null=True)
+    agent_version = UnicodeAttribute(null=True)
+    token = UnicodeAttribute(null=True)
+    collector = UnicodeAttribute(null=True)
+    asset = UnicodeAttribute(null=True)
+    machine_fingerprint = BinaryAttribute(null=True, legacy_encoding=False)
+    certificate = UnicodeAttribute(null=True)
+    created_at = NumberAttribute()
+    revoked_at = NumberAttribute(null=True)
+    revision = NumberAttribute(null=True)
+
+
+def agent_row(organization: str, agent: str) -> Key:
+    """Where an agent's identity lives."""
+    return AgentIdentityItem, f"{organization}#{agent}", None
+
+
+def find(organization: str, agent: str) -> AgentIdentityItem | None:
+    """An agent's identity, as it is now."""
+    return AgentIdentityItem.read(f"{organization}#{agent}")
+
+
+def _name_pk(organization: str, environment: str, name: str) -> str:
+    # Names are unique in an environment without regard to case: two hosts that differ only by
+    # case are told apart by nobody.
+    return f"{organization}#{environment}#name#{name.lower()}"
+
+
+def _name_key(name: str, agent: str) -> str:
+    return f"{name.lower()}#{agent}"
+
+
+def create(
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    *,
+    environment: str,
+    name: str,
+    token: str,
+    created_at: int,
+    **attributes: Any,  # noqa: ANN401 - the model's own attributes
+) -> None:
+    """Add the identity (part `identity`) and the reservation of its name (part `name`)."""
+    transaction.put(
+        "identity",
+        AgentIdentityItem(
+            f"{organization}#{agent}",
+            agent_id=agent,
+            status=ACTIVE,
+            environment=environment,
+            environment_shard=shard_key(organization, environment, shard=shard_of(agent)),
+            name=name,
+            name_key=_name_key(name, agent),
+            token=token,
+            token_shard=shard_key(organization, token, shard=shard_of(agent)),
+            created_at=created_at,
+            revision=1,
+            **attributes,
+        ),
+        AgentIdentityItem.pk.does_not_exist(),
+    )
+    reserve_name(
+        transaction, organization, agent, environment=environment, name=name, created_at=created_at
+    )
+
+
+def reserve_name(
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    *,
+    environment: str,
+    name: str,
+    created_at: int,
+) -> None:
+    """Add the reservation of a name (part `name`); refused where another agent has it."""
+    transaction.put(
+        "name",
+        AgentIdentityItem(
+            _name_pk(organization, environment, name), agent_id=agent, created_at=created_at
+        ),
+        AgentIdentityItem.pk.does_not_exist() | (AgentIdentityItem.agent_id == agent),
+    )
+
+
+def release_name(
+    transaction: Transaction, organization: str, agent: str, *, environment: str, name: str
+) -> None:
+    """Add the release of a name that the agent holds (part `released`)."""
+    transaction.delete(
+        "released",
+        AgentIdentityItem(_name_pk(organization, environment, name)),
+        AgentIdentityItem.agent_id == agent,
+    )
+
+
+def change(
+    transaction: Transaction,
+    organization: str,
+    row: AgentIdentityItem,
+    *,
+    name: str,
+    labels: dict[str, str],
+) -> None:
+    """Add a change of name and labels, on condition that nobody changed the row meanwhile."""
+    item = AgentIdentityItem
+    transaction.update(
+        "identity",
+        item(f"{organization}#{row.agent_id}"),
+        [
+            item.name.set(name),
+            item.name_key.set(_name_key(name, row.agent_id)),
+            item.labels.set(labels),
+            item.revision.set(int(row.revision) + 1),
+        ],
+        (item.revision == row.revision) & (item.status == ACTIVE),
+    )
+
+
+def revoke(transaction: Transaction, organization: str, agent: str, *, now: int) -> None:
+    """Add the identity's end (part `identity`); refused where it is unknown or ended already."""
+    item = AgentIdentityItem
+    transaction.update(
+        "identity",
+        item(f"{organization}#{agent}"),
+        [item.status.set(REVOKED), item.revoked_at.set(now)],
+        item.status == ACTIVE,
+    )
+
+
+def listed(
+    organization: str, environment: str, span: Span, name: str | None = None
+) -> Iterator[AgentIdentityItem]:
+    """An environment's agents in order of their names, or those whose name begins so."""
+    shards = [shard_key(organization, environment, shard=shard) for shard in range(SHARDS)]
+    bounds = (name.lower(), name.lower() + HIGHEST) if name else (LOWEST, HIGHEST)
+    return merged(
+        AgentIdentityItem.by_environment, shards, AgentIdentityItem.name_key, span, bounds
+    )
+
+
+def created_by(organization: str, token: str) -> Iterator[str]:
+    """The agents that a token created, in no order; an index, so a fresh one may be missing."""
+    for shard in range(SHARDS):
+        with guarded():
+            rows = AgentIdentityItem.by_token.query(shard_key(organization, token, shard=shard))
+            for row in rows:
+                yield row.agent_id

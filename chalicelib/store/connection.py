@@ -1,0 +1,75 @@
+"""One DynamoDB client for all tables, and one place that tells its failures apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.connection import Connection
+from pynamodb.exceptions import PynamoDBException
+
+from chalicelib.errors import Unavailable
+
+CONDITION_FAILED = "ConditionalCheckFailedException"
+CONFLICT = "TransactionConflictException"
+
+
+@cache
+def connection() -> Connection:
+    """The process's connection.
+
+    pynamodb would make a client for each model; a cold start pays for every one of them, and for
+    every TLS handshake. Short time-outs leave room for a retry inside API Gateway's 29 s.
+    """
+    return Connection(
+        connect_timeout_seconds=2,
+        read_timeout_seconds=4,
+        retry_configuration={"total_max_attempts": 3, "mode": "standard"},
+    )
+
+
+def response_code(error: Exception) -> str | None:
+    """DynamoDB's error code, through pynamodb's wrapping or without it."""
+    if isinstance(error, PynamoDBException):
+        return error.cause_response_code
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code")
+    return None
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn what DynamoDB could not do into 503: it is our fault, and a retry is right.
+
+    Raises:
+        Unavailable: throttled, timed out, unreachable, or misconfigured.
+    """
+    try:
+        yield
+    except PynamoDBException as error:
+        code = error.cause_response_code or type(error.cause or error).__name__
+        raise _unavailable(code) from error
+    except (ClientError, BotoCoreError) as error:
+        raise _unavailable(response_code(error) or type(error).__name__) from error
+
+
+def _unavailable(cause: str) -> Unavailable:
+    return Unavailable(
+        "The database did not answer in time.", code="store_unavailable", cause=cause
+    )
+
+
+def update_item(**operation: Any) -> dict[str, Any]:  # noqa: ANN401 - pynamodb's own keywords
+    """One `UpdateItem`, with the attributes of the item whichever way it ends.
+
+    Raises:
+        ClientError: pynamodb's verbose one; on a failed condition its cause carries the item.
+    """
+    shared = connection()
+    arguments = shared.get_operation_kwargs(
+        return_values_on_condition_failure="ALL_OLD", **operation
+    )
+    arguments["ReturnValues"] = "ALL_NEW"
+    answer: dict[str, Any] = shared.dispatch("UpdateItem", arguments)
+    return answer["Attributes"]  # type: ignore[no-any-return]

@@ -1,0 +1,124 @@
+"""Bulk changes that outlive a request. Each write of a row is what drives its next step."""
+
+import datetime
+
+from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.expressions.update import Action
+
+from chalicelib.evidence.record import Origin
+from chalicelib.store.table import StageTable, Table
+from chalicelib.store.transaction import Transaction
+
+QUEUED = "queued"
+RUNNING = "running"
+DONE = "done"
+FAILED = "failed"
+KEPT = datetime.timedelta(days=90)
+
+
+class JobItem(Table):
+    """A row of `jobs`."""
+
+    class Meta:
+        table_name = StageTable("jobs")
+
+    pk = UnicodeAttribute(hash_key=True)
+    job_id = UnicodeAttribute()
+    kind = UnicodeAttribute()
+    status = UnicodeAttribute()
+    target = UnicodeAttribute()
+    note = UnicodeAttribute(null=True)
+    actor_type = UnicodeAttribute()
+    actor_id = UnicodeAttribute()
+    request_id = UnicodeAttribute()
+    source_address = UnicodeAttribute(null=True)
+    processed = NumberAttribute(default=0)
+    total = NumberAttribute(null=True)
+    step = NumberAttribute(default=0)
+    attempts = NumberAttribute(default=0)
+    last_error = UnicodeAttribute(null=True)
+    created_at = NumberAttribute()
+    updated_at = NumberAttribute()
+    ttl = TTLAttribute()
+
+    def origin(self, now: int) -> Origin:
+        """In whose name the job acts, at a time."""
+        return Origin(
+            organization=self.pk.split("#", 1)[0],
+            actor_type=self.actor_type,
+            actor_id=self.actor_id,
+            request_id=self.request_id,
+            source_address=self.source_address,
+            now=now,
+        )
+
+
+def find(organization: str, job: str) -> JobItem | None:
+    """A job, as it is now."""
+    return JobItem.read(f"{organization}#{job}")
+
+
+def start(
+    transaction: Transaction,
+    organization: str,
+    job: str,
+    *,
+    kind: str,
+    target: str,
+    note: str | None,
+    origin: Origin,
+) -> None:
+    """Add a job (part `job`); refused where it exists, unless it failed: then it starts again."""
+    moment = datetime.datetime.fromtimestamp(origin.now // 1000, tz=datetime.UTC)
+    transaction.put(
+        "job",
+        JobItem(
+            f"{organization}#{job}",
+            job_id=job,
+            kind=kind,
+            status=QUEUED,
+            target=target,
+            note=note,
+            actor_type=origin.actor_type,
+            actor_id=origin.actor_id,
+            request_id=origin.request_id,
+            source_address=origin.source_address,
+            created_at=origin.now,
+            updated_at=origin.now,
+            ttl=moment + KEPT,
+        ),
+        JobItem.pk.does_not_exist() | (JobItem.status == FAILED),
+    )
+
+
+def advance(
+    transaction: Transaction,
+    organization: str,
+    row: JobItem,
+    *,
+    status: str,
+    processed: int,
+    total: int | None,
+    attempts: int,
+    last_error: str | None,
+    now: int,
+) -> None:
+    """Add a step's outcome (part `job`), on condition that no other step was taken meanwhile.
+
+    The write appears in the table's stream, and that record starts the next step: an unfinished
+    job always has a record that was not worked yet.
+    """
+    item = JobItem
+    actions: list[Action] = [
+        item.status.set(status),
+        item.processed.set(processed),
+        item.attempts.set(attempts),
+        item.step.set(int(row.step) + 1),
+        item.updated_at.set(now),
+    ]
+    if total is not None:
+        actions.append(item.total.set(total))
+    actions.append(
+        item.last_error.set(last_error) if last_error is not None else item.last_error.remove()
+    )
+    transaction.update("job", item(f"{organization}#{row.job_id}"), actions, item.step == row.step)

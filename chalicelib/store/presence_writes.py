@@ -1,0 +1,201 @@
+"""What changes a presence row: the beat, and the changes of status that leave evidence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from chalicelib.store.agent_presence import (
+    ENROLLED,
+    OFFLINE,
+    ONLINE,
+    REVOKED,
+    AgentPresenceItem,
+)
+from chalicelib.store.connection import (
+    CONDITION_FAILED,
+    CONFLICT,
+    guarded,
+    response_code,
+    update_item,
+)
+from chalicelib.store.transaction import Transaction
+
+_P = AgentPresenceItem
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One heartbeat as it meets the row. Times are milliseconds since the epoch."""
+
+    organization: str
+    agent: str
+    key: bytes
+    scope: str
+    sequence: int
+    nonce: str
+    instance: str
+    version: str
+    unpersisted: bool
+    now: int
+    next_allowed: int
+    due: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The beat is written; `row` is the row after it."""
+
+    row: AgentPresenceItem
+
+
+@dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """The beat is not written; `row` is the row as it was, or None where there is none."""
+
+    row: AgentPresenceItem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """A transaction held the row at that instant: no verdict, worth another attempt."""
+
+
+def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
+    """Accept a steady heartbeat in ONE request, or learn from the same request why not.
+
+    A repetition of the last accepted beat (same sequence and nonce) passes, so a lost answer or
+    a retry by the SDK never looks like a clone. Setting the key is a no-op for the current one
+    and promotes the pending one.
+
+    Raises:
+        Unavailable: the database did not answer.
+    """
+    with guarded():
+        try:
+            attributes = update_item(
+                table_name=_P.Meta.table_name,
+                hash_key=f"{beat.organization}#{beat.agent}",
+                actions=_beat_actions(beat),
+                condition=(_P.status == ONLINE)
+                & _holds_key(beat)
+                & _P.scopes.contains(beat.scope)
+                & (_P.instance == beat.instance)
+                & (
+                    ((_P.sequence < beat.sequence) & (_P.next_allowed <= beat.now))
+                    | ((_P.sequence == beat.sequence) & (_P.nonce == beat.nonce))
+                ),
+            )
+        except ClientError as error:
+            code = response_code(error)
+            if code == CONFLICT:
+                return Conflicted()
+            if code != CONDITION_FAILED:
+                raise
+            # pynamodb wraps the error and drops the item; the original still has it.
+            original = error.__cause__
+            response: dict[str, Any] = (
+                dict(original.response) if isinstance(original, ClientError) else {}
+            )
+            return NotAccepted(_P.from_item(response.get("Item")))
+    return Accepted(_P.from_raw_data(attributes))
+
+
+def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> None:
+    """Add the slow path (part `presence`): the agent becomes online, from the row as it was seen.
+
+    Serves the first beat, the return of an offline agent and a new process of the agent.
+    """
+    unchanged = (
+        (_P.status == seen.status)
+        & _holds_key(beat)
+        & (_P.instance == seen.instance if seen.instance else _P.instance.does_not_exist())
+        & (_P.sequence == seen.sequence if seen.sequence else _P.sequence.does_not_exist())
+    )
+    transaction.update(
+        "presence",
+        _P(f"{beat.organization}#{beat.agent}"),
+        [*_beat_actions(beat), _P.status.set(ONLINE)],
+        unchanged,
+    )
+
+
+def _holds_key(beat: Beat) -> Condition:
+    condition: Condition = (_P.key == beat.key) | (_P.pending_key == beat.key)
+    return condition
+
+
+def _beat_actions(beat: Beat) -> list[Action]:
+    return [
+        _P.key.set(beat.key),
+        _P.sequence.set(beat.sequence),
+        _P.nonce.set(beat.nonce),
+        _P.instance.set(beat.instance),
+        _P.last_seen.set(beat.now),
+        _P.next_allowed.set(beat.next_allowed),
+        _P.due.set(beat.due),
+        _P.version.set(beat.version),
+        _P.unpersisted.set(beat.unpersisted),
+    ]
+
+
+def create(
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    *,
+    project: str,
+    environment: str,
+    key: bytes,
+    scopes: set[str],
+) -> None:
+    """Add the presence of a fresh agent (part `presence`): enrolled, and not yet heard."""
+    transaction.put(
+        "presence",
+        _P(
+            f"{organization}#{agent}",
+            project=project,
+            environment=environment,
+            status=ENROLLED,
+            key=key,
+            scopes=scopes,
+        ),
+        _P.pk.does_not_exist(),
+    )
+
+
+def replace_unused_key(
+    transaction: Transaction, organization: str, agent: str, *, old: bytes, new: bytes
+) -> None:
+    """Add the change of a key that was never used (part `presence`).
+
+    The first heartbeat ends this: the row is no longer `enrolled`, at the cost of no write.
+    """
+    transaction.update(
+        "presence",
+        _P(f"{organization}#{agent}"),
+        [_P.key.set(new)],
+        (_P.status == ENROLLED) & (_P.key == old),
+    )
+
+
+def mark_offline(transaction: Transaction, seen: AgentPresenceItem) -> None:
+    """Add the end of being online (part `presence`), unless the agent beat since it was seen."""
+    transaction.update(
+        "presence",
+        _P(seen.pk),
+        [_P.status.set(OFFLINE), _P.due.remove()],
+        (_P.status == ONLINE) & (_P.last_seen == seen.last_seen),
+    )
+
+
+def revoke(transaction: Transaction, organization: str, agent: str) -> None:
+    """Add the end of the agent (part `presence`). The key stays, so that it can be told why."""
+    transaction.update(
+        "presence",
+        _P(f"{organization}#{agent}"),
+        [_P.status.set(REVOKED), _P.due.remove(), _P.pending_key.remove()],
+        _P.pk.exists() & (_P.status != REVOKED),
+    )

@@ -1,0 +1,95 @@
+"""What the event functions do: the delegates that `app.py` declares."""
+
+import datetime
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from chalicelib import runtime
+from chalicelib.evidence.publisher import Poison, Published
+from chalicelib.flows import cascade, presence_sweep, verify_upload
+from chalicelib.store import audit_records
+from chalicelib.store.jobs import JobItem
+from chalicelib.telemetry import logger
+
+_MARGIN_MS = 15_000
+
+
+def publish(records: Iterable[dict[str, Any]]) -> Published:
+    """Publish what was appended to the audit trail.
+
+    Raises:
+        NotPublishedError: the stream must deliver the batch again.
+    """
+    published = runtime.current().publisher.publish(_audit_records(records))
+    logger.info("published", events=published.events, poison=published.poison)
+    return published
+
+
+def _audit_records(
+    records: Iterable[dict[str, Any]],
+) -> Iterator[audit_records.AuditRecordItem | Poison]:
+    for record in records:
+        if record.get("eventName") != "INSERT":
+            continue
+        image = (record.get("dynamodb") or {}).get("NewImage")
+        try:
+            yield audit_records.from_stream(image)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the shard
+            yield Poison(record, f"{type(error).__name__}: {error}")
+
+
+def run_jobs(records: Iterable[dict[str, Any]], context: Any) -> None:  # noqa: ANN401
+    """Take one step of every job whose row was written."""
+    now = runtime.current()
+    for record in records:
+        image = (record.get("dynamodb") or {}).get("NewImage")
+        if not image:
+            continue
+        try:
+            row = JobItem.from_raw_data(image)
+            organization, job, number = row.pk.split("#", 1)[0], row.job_id, int(row.step)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the shard
+            now.publisher.dead_letter(Poison(record, f"{type(error).__name__}: {error}"))
+            continue
+        tools = cascade.CascadeTools(now.patience, now.clock, time_is_up(context))
+        cascade.step(tools, organization, job, number)
+
+
+def sweep(context: Any) -> presence_sweep.Swept:  # noqa: ANN401
+    """Mark the agents that are overdue offline."""
+    now = runtime.current()
+    swept = presence_sweep.sweep(
+        presence_sweep.SweepTools(
+            patience=now.patience,
+            clock=now.clock,
+            time_is_up=time_is_up(context),
+            bucket_seconds=now.settings.presence_bucket_seconds,
+            request_id=str(getattr(context, "aws_request_id", "")),
+        )
+    )
+    logger.info("swept", offline=swept.offline, buckets=swept.buckets, through=swept.through)
+    return swept
+
+
+def verify(key: str, context: Any) -> str:  # noqa: ANN401
+    """Give the verdict on an upload; the key comes URL-encoded, as S3 sends it."""
+    now = runtime.current()
+    verdict = verify_upload.verify(
+        verify_upload.VerifyTools(
+            bucket=now.bucket,
+            patience=now.patience,
+            clock=now.clock,
+            request_id=str(getattr(context, "aws_request_id", "")),
+            kept_stored=datetime.timedelta(days=now.settings.artifact_retention_days),
+        ),
+        urllib.parse.unquote_plus(key),
+    )
+    logger.info("verified", verdict=verdict)
+    return verdict
+
+
+def time_is_up(context: Any) -> Any:  # noqa: ANN401
+    """Whether the function should come to an end, as a callable."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return lambda: remaining is not None and remaining() < _MARGIN_MS

@@ -1,0 +1,74 @@
+"""Functional tests: the Chalice app in this process, on moto with the stack's own template."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from infra.emulator.in_process import emulated_aws
+from tests.functional.clock import FrozenClock
+
+if TYPE_CHECKING:
+    from tests.functional.api import Api, Tenant
+
+TEMPLATE = Path(__file__).parents[2] / "infra" / "stack.yaml"
+STAGE = "functional"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stack() -> Iterator[dict[str, str]]:
+    """The stack, made from the template that `make deploy` uses."""
+    with emulated_aws():
+        formation = boto3.client("cloudformation")
+        formation.create_stack(
+            StackName=f"rollcall-{STAGE}",
+            TemplateBody=TEMPLATE.read_text("utf-8"),
+            Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+        )
+        described = formation.describe_stacks(StackName=f"rollcall-{STAGE}")["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        os.environ.update(
+            ROLLCALL_STAGE=STAGE,
+            ROLLCALL_TABLE_PREFIX=outputs["TablePrefix"],
+            ROLLCALL_BUCKET=outputs["BucketName"],
+            ROLLCALL_EVENT_BUS=outputs["EventBusName"],
+            ROLLCALL_DEAD_LETTER_QUEUE_URL=outputs["DeadLetterQueueUrl"],
+            ROLLCALL_SIGNING_SECRET_ARN=outputs["SigningSecretArn"],
+            ROLLCALL_AUDIT_STREAM_ARN=outputs["AuditRecordsStreamArn"],
+            ROLLCALL_JOBS_STREAM_ARN=outputs["JobsStreamArn"],
+        )
+        yield outputs
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """Time stands still until a test moves it."""
+    return FrozenClock()
+
+
+@pytest.fixture
+def api(stack: dict[str, str], clock: FrozenClock) -> Iterator["Api"]:
+    """The app behind Chalice's test client, on the test's own clock."""
+    assert stack
+    from chalicelib import runtime
+    from tests.functional.api import Api
+
+    runtime.use(runtime.Runtime(clock=clock, sleep=clock.slept.append, random=lambda: 0.5))
+    with Api(clock) as client:
+        yield client
+    runtime.use(None)
+
+
+@pytest.fixture
+def tenant(api: "Api") -> "Tenant":
+    """A fresh organization with its operator key: tests share tables, never a tenant."""
+    return api.new_tenant()
+
+
+@pytest.fixture
+def other_tenant(api: "Api") -> "Tenant":
+    """Another organization."""
+    return api.new_tenant()
