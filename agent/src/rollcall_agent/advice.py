@@ -1,0 +1,83 @@
+"""The one line that a refusal prints: what the control plane said, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rollcall_agent.answers import Answer
+from rollcall_agent.say import clean
+
+_MINT: Final = "ask an operator to mint a new enrollment token, then run enroll with it"
+_COPIED_WHOLE: Final = "check that the token was copied whole, or have a new one minted"
+_CHECK_KEY: Final = "the key is kept; if it lasts, ask an operator about this agent"
+_ENROLL_AGAIN: Final = "enroll this host again with a new enrollment token"
+_UPDATE: Final = "update the agent, or report this to whoever runs the control plane"
+
+_NEXT: Final = {
+    "credential_missing": _COPIED_WHOLE,
+    "credential_invalid": _COPIED_WHOLE,
+    "wrong_credential_family": "use an enrollment token (rce_...), no other kind of key",
+    "token_expired": _MINT,
+    "token_spent": _MINT,
+    "token_revoked": _MINT,
+    "hostname_mismatch": "use the token on the host that it was minted for, or mint one for this",
+    "source_address_refused": "enroll from a network that the token allows",
+    "name_taken": "choose another --name, or leave it out to have one derived from the hostname",
+    "replay_window_closed": "the agent of this token has already been online: ask an operator to "
+    "revoke it and to mint a new enrollment token",
+    "key_revoked": f"ask an operator why; if this host shall live on, {_ENROLL_AGAIN}",
+    "key_superseded": f"another process rotated this key; if its new key is lost, {_ENROLL_AGAIN}",
+    "key_expired": f"ask an operator to revoke this agent, then {_ENROLL_AGAIN}",
+    "key_invalid": _CHECK_KEY,
+    "key_unknown": _CHECK_KEY,
+    "key_wrong_agent": "ROLLCALL_AGENT_ID and ROLLCALL_AGENT_API_KEY belong to different agents",
+    "agent_not_found": _CHECK_KEY,
+    "agent_quarantined": "the key is kept; an operator must release this agent",
+    "scope_missing": "ask an operator to grant this agent the scope",
+    "not_active": "start `rollcall-agent run` first: the first heartbeat opens this route",
+    "artifact_too_large": "the control plane takes no artifact of this size",
+    "artifact_type_refused": "choose a --content-type that the control plane takes",
+    "too_many_artifacts": "wait, and upload fewer files at once",
+    "heartbeat_too_soon": "check that only one agent runs on this host",
+    "body_missing": _UPDATE,
+    "json_invalid": _UPDATE,
+    "validation_failed": "correct the value that is named here",
+}
+_ERRORS_SHOWN: Final = 3
+
+
+def explain(answer: Answer) -> str:
+    """Describe an answer that is not a success, in one line without secrets."""
+    if answer.code is None:
+        return _explain_foreign(answer)
+    detail = answer.text("detail") or answer.text("title") or ""
+    said = f"{answer.status} {clean(answer.code, 64)}"
+    reasons = "; ".join(part for part in (clean(detail), *_field_errors(answer)) if part)
+    if reasons:
+        said = f"{said} ({reasons})"
+    advice = _NEXT.get(answer.code)
+    if advice is None:
+        advice = "wait and try again" if answer.is_transient else "ask an operator"
+    return f"The control plane refused: {said}. Next: {advice}."
+
+
+def _explain_foreign(answer: Answer) -> str:
+    """Describe an answer that did not come from the application itself."""
+    if answer.is_transient:
+        return f"The control plane is not able to answer right now (HTTP {answer.status})."
+    return (
+        f"What answered (HTTP {answer.status}) is not the control plane's application. "
+        "Next: check ROLLCALL_API_BASE_URL, its stage included, and any proxy in between."
+    )
+
+
+def _field_errors(answer: Answer) -> list[str]:
+    """Name the first fields that a validation refused."""
+    errors = (answer.body or {}).get("errors")
+    if not isinstance(errors, list):
+        return []
+    return [
+        clean(f"{error.get('path', '')}: {error.get('message', '')}", 120)
+        for error in errors[:_ERRORS_SHOWN]
+        if isinstance(error, dict)
+    ]

@@ -1,0 +1,169 @@
+"""HTTP to the control plane and to the object store; the only module that knows httpx."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import quote
+
+import httpx
+
+from rollcall_agent import __version__
+from rollcall_agent.answers import Answer, NoAnswerError, read_answer
+from rollcall_agent.backoff import parse_retry_after
+from rollcall_agent.clock import Clock
+from rollcall_agent.file_form import FileForm
+from rollcall_agent.secret import Secret
+from rollcall_agent.urls import is_loopback, refuse_plain_http
+
+CONNECT_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 35.0  # API Gateway gives up after 29
+UPLOAD_SECONDS: Final = 60.0  # for one block of a file, not for the file
+LARGEST_ANSWER: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to the control plane, below its base URL."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+    bearer: Secret | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = ANSWER_SECONDS
+
+
+class Caller(Protocol):
+    """Whatever can put a call to the control plane."""
+
+    def call(self, call: Call) -> Answer:
+        """Send a request and wait for its answer; raise NoAnswerError where none came."""
+
+
+def agent_path(agent_id: str, *rest: str) -> str:
+    """Return the path of an agent's route."""
+    return "/".join(["/api/v1/agents", *(quote(part, safe="") for part in (agent_id, *rest))])
+
+
+class ControlPlane:
+    """A keep-alive connection to one control plane. TLS is always verified."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        allow_http: bool = False,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._clock = clock
+        self._allow_http = allow_http
+        self._http = httpx.Client(
+            transport=transport,
+            # A secret follows no redirect: it goes to the URL that the operator wrote.
+            follow_redirects=False,
+            # A proxy of the environment would look for "localhost" on its own side.
+            trust_env=not is_loopback(base_url),
+            # Longer than the usual interval, so that beats share a connection.
+            limits=httpx.Limits(
+                max_connections=4, max_keepalive_connections=2, keepalive_expiry=90
+            ),
+            headers={
+                "User-Agent": f"rollcall-agent/{__version__}",
+                "Accept": "application/json",
+                # A compressed answer could unpack to far more than the bound on its size.
+                "Accept-Encoding": "identity",
+            },
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def call(self, call: Call) -> Answer:
+        """Send a request to the control plane and read its answer."""
+        headers = dict(call.headers)
+        if call.bearer is not None:
+            headers["Authorization"] = f"Bearer {call.bearer.reveal()}"
+        content = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(call.body).encode()
+        timeout = httpx.Timeout(
+            min(call.timeout, ANSWER_SECONDS), connect=min(call.timeout, CONNECT_SECONDS)
+        )
+        with _naming_errors():
+            request = self._http.build_request(
+                call.method,
+                self._base_url + call.path,
+                headers=headers,
+                content=content,
+                timeout=timeout,
+            )
+            return self._exchange(request, deadline=self._clock.monotonic() + ANSWER_SECONDS)
+
+    def post_form(self, url: str, form: FileForm) -> Answer:
+        """Post a file to a presigned URL. The agent's own credentials are not part of this."""
+        refuse_plain_http(url, allow_http=self._allow_http)
+        with form.open() as file, _naming_errors():
+            request = self._http.build_request(
+                "POST",
+                url,
+                data=dict(form.fields),
+                files={"file": (form.filename, file, form.content_type)},
+                timeout=httpx.Timeout(UPLOAD_SECONDS, connect=CONNECT_SECONDS),
+            )
+            return self._exchange(request, deadline=None)
+
+    def _exchange(self, request: httpx.Request, deadline: float | None) -> Answer:
+        response = self._http.send(request, stream=True)
+        try:
+            content = self._read(response, deadline)
+        finally:
+            response.close()
+        retry_after = parse_retry_after(response.headers.get("Retry-After"), self._clock.now())
+        content_type = response.headers.get("Content-Type", "")
+        return read_answer(response.status_code, content_type, content, retry_after)
+
+    def _read(self, response: httpx.Response, deadline: float | None) -> bytes:
+        """Read a body that stays within its bounds of size and time."""
+        content = bytearray()
+        for block in response.iter_raw():
+            content += block
+            if len(content) > LARGEST_ANSWER:
+                raise NoAnswerError("the answer was larger than any answer of a control plane")
+            if deadline is not None and self._clock.monotonic() > deadline:
+                raise NoAnswerError("the answer did not end in time")
+        return bytes(content)
+
+
+@contextmanager
+def _naming_errors() -> Iterator[None]:
+    """Turn whatever httpx raises into the absence of an answer."""
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise NoAnswerError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Name a network error without quoting it: its text may hold the URL or a header."""
+    reasons: tuple[tuple[type[Exception], str], ...] = (
+        (httpx.ConnectTimeout, "no connection in time"),
+        (httpx.ConnectError, "no connection (name, network, or TLS certificate)"),
+        (httpx.ReadTimeout, "no answer in time"),
+        (httpx.WriteTimeout, "the request could not be sent in time"),
+        (httpx.ProxyError, "the proxy refused"),
+        (httpx.LocalProtocolError, "the request could not be built"),
+        (httpx.NetworkError, "the connection broke"),
+        (httpx.RemoteProtocolError, "the connection closed before the answer was complete"),
+    )
+    for kind, reason in reasons:
+        if isinstance(error, kind):
+            return reason
+    return f"the request failed ({type(error).__name__})"

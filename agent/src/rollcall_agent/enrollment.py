@@ -1,0 +1,180 @@
+"""Trading an enrollment token for an identity, so that a crash at any moment loses nothing.
+
+The order is the whole point. What identifies this attempt (the idempotency key, and which token
+it belongs to) is on disk before the token is shown to anybody. From then on the control plane
+answers every repetition with the same agent, so a process killed anywhere between here and the
+last rename is resumed by simply running it again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rollcall_agent.answers import Answer
+from rollcall_agent.client import Call, Caller
+from rollcall_agent.env_file import EnvFile
+from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.private_files import exclusive, make_parents
+from rollcall_agent.retry import Retry, settled
+from rollcall_agent.say import Say, clean
+from rollcall_agent.secret import Secret, is_credential
+from rollcall_agent.settings import (
+    AGENT_ID,
+    AGENT_KEY,
+    IDEMPOTENCY_KEY,
+    TOKEN,
+    TOKEN_FINGERPRINT,
+    URL,
+    Identity,
+)
+
+EXCHANGE_PATH: Final = "/api/v1/agent-enrollment/exchange"
+CONSUMED: Final = f"{TOKEN} consumed during enrollment"
+SAFE_TO_REPEAT: Final = (
+    "Running the same command again is safe: it ends with one agent and one use of the token."
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one enrollment asks for."""
+
+    token: Secret
+    base_url: str
+    facts: Mapping[str, str]
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, object]:
+        """Return the body of the exchange."""
+        body: dict[str, object] = dict(self.facts)
+        if self.name:
+            body["name"] = self.name
+        if self.labels:
+            body["labels"] = dict(self.labels)
+        return body
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """How an enrollment ended.
+
+    Attributes:
+        name: What the control plane calls the agent; None where it was enrolled before.
+        persisted: Whether the identity is on disk.
+    """
+
+    identity: Identity
+    name: str | None
+    persisted: bool = True
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """Enrolls this host with what it is given."""
+
+    path: Path
+    plane: Caller
+    retry: Retry
+    say: Say
+
+    def run(self, ask: Ask) -> Enrolled:
+        """Enroll, or resume an enrollment that was interrupted."""
+        try:
+            make_parents(self.path)
+            with exclusive(self.path.resolve().parent):
+                return self._run_alone(ask)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def _run_alone(self, ask: Ask) -> Enrolled:
+        file = EnvFile.load(self.path)
+        agent_id, key = file.get(AGENT_ID), file.get(AGENT_KEY)
+        if agent_id and key:
+            # Another process may have finished between the caller's look and the lock.
+            return Enrolled(Identity(agent_id, Secret(key)), name=None)
+        idempotency_key = self._remember_attempt(file, ask)
+        answer = self._exchange(ask, idempotency_key)
+        identity = _identity_of(answer)
+        name = clean(answer.text("name") or "", 128)
+        return Enrolled(identity, name, persisted=self._persist(file, ask, identity))
+
+    def _remember_attempt(self, file: EnvFile, ask: Ask) -> Secret:
+        """Put this attempt on disk before the token is spent.
+
+        The file is written also where nothing changes: it proves that the identity will fit,
+        while giving up still costs nothing.
+        """
+        stored = file.get(IDEMPOTENCY_KEY)
+        same_token = file.get(TOKEN_FINGERPRINT) == ask.token.fingerprint()
+        if stored and not same_token:
+            self.say.warn(
+                "an enrollment with another token was interrupted on this host and is given up. "
+                "Next: if an operator sees an agent of this host that never came online, revoke it."
+            )
+        if not stored or not same_token:
+            stored = secrets.token_urlsafe(32)
+        file.set(URL, ask.base_url)
+        file.set(IDEMPOTENCY_KEY, stored)
+        file.set(TOKEN_FINGERPRINT, ask.token.fingerprint())
+        file.save(self.path)
+        return Secret(stored)
+
+    def _exchange(self, ask: Ask, idempotency_key: Secret) -> Answer:
+        def step(left: float) -> Answer:
+            call = Call(
+                "POST",
+                EXCHANGE_PATH,
+                body=ask.body(),
+                bearer=ask.token,
+                headers={"Idempotency-Key": idempotency_key.reveal()},
+                timeout=left,
+            )
+            return settled(lambda: self.plane.call(call))
+
+        return self.retry.run(step, gave_up=f"Gave up. {SAFE_TO_REPEAT}")
+
+    def _persist(self, file: EnvFile, ask: Ask, identity: Identity) -> bool:
+        """Write the identity and forget the attempt, in one rename."""
+        if file.get(TOKEN) == ask.token.reveal():
+            file.comment_out(TOKEN, CONSUMED)
+        elif file.get(TOKEN):
+            self.say.warn(f"{self.path} holds another {TOKEN}, which was not used. Next: remove it")
+        file.set(AGENT_ID, identity.agent_id)
+        file.set(AGENT_KEY, identity.key.reveal())
+        file.remove(IDEMPOTENCY_KEY)
+        file.remove(TOKEN_FINGERPRINT)
+        try:
+            file.save(self.path)
+        except OSError as error:
+            self.say.warn(
+                f"enrolled as {identity.agent_id}, but {self.path} could not be written "
+                f"({error.strerror}). Nothing is lost. Next: make room or restore write access, "
+                "then run the same command again with the same token, within 24 hours"
+            )
+            return False
+        return True
+
+
+def _identity_of(answer: Answer) -> Identity:
+    """Take the identity out of the answer, if it can be stored as it is."""
+    agent_id, key = answer.text("agent_id") or "", answer.text("runtime_key") or ""
+    if not is_credential(agent_id) or not is_credential(key):
+        raise AgentError(
+            f"The control plane's answer holds no usable identity. {SAFE_TO_REPEAT}",
+            ExitCode.UNREACHABLE,
+        )
+    return Identity(agent_id, Secret(key))
+
+
+def _cannot_write(path: Path, error: OSError) -> AgentError:
+    return AgentError(
+        f"Cannot write {path} ({error.strerror}); the token was not spent. Next: run as the "
+        "file's owner, or name a file in a writable folder with --config (a container must mount "
+        "the folder, not the file).",
+        ExitCode.USAGE,
+    )

@@ -1,0 +1,68 @@
+"""Which URLs a secret may be sent to."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from rollcall_agent.exits import AgentError, ExitCode
+
+# A base URL is also written into the env file, so it holds nothing that a shell would expand.
+_PLAIN_URL: Final = re.compile(r"[A-Za-z0-9_.,:/%+=~\[\]-]+")
+
+
+def check_base_url(raw: str, *, allow_http: bool) -> str:
+    """Check the control plane's base URL and return it without a slash at its end.
+
+    Plain HTTP would show the enrollment token to the network, so only this host itself may be
+    spoken to that way, unless the operator insists.
+    """
+    url = raw.strip()
+    parts = _split(url)
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise _bad_url("it must not have a query or a fragment")
+    if _PLAIN_URL.fullmatch(url) is None:
+        raise _bad_url("it holds characters that an env file cannot hold")
+    refuse_plain_http(url, allow_http=allow_http)
+    return url.rstrip("/")
+
+
+def refuse_plain_http(url: str, *, allow_http: bool) -> None:
+    """Refuse what is neither HTTPS nor this host itself."""
+    parts = _split(url)
+    if parts.scheme == "https" or allow_http or is_loopback(url):
+        return
+    raise _bad_url("plain http is for this host only; use https, or set ROLLCALL_ALLOW_HTTP=1")
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether the URL names this host itself."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(url: str) -> SplitResult:
+    if not url.isascii() or not url.isprintable() or any(mark in url for mark in " '\"\\"):
+        raise _bad_url("it holds characters that no URL has")
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_valid = False
+    if not port_is_valid or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _bad_url("it must look like https://host/stage")
+    if "@" in parts.netloc:
+        # The URL itself is not shown: what stands before the @ is a password.
+        raise _bad_url("it must not hold a user name or a password")
+    return parts
+
+
+def _bad_url(why: str) -> AgentError:
+    return AgentError(f"The URL cannot be used: {why}.", ExitCode.USAGE)

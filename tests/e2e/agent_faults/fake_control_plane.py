@@ -1,0 +1,230 @@
+"""A control plane of one process's memory: tokens with uses, replay, heartbeats, artifacts.
+
+It keeps the agent's side of the contract honest without a deployed stack. The same questions that
+the tests ask of it (`agents`, `uses_left`) can be asked of a real one.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+STAGE = "/dev"
+Json = Mapping[str, Any]
+
+
+@dataclass
+class Agent:
+    """An identity and what it sent."""
+
+    agent_id: str
+    name: str
+    key: str
+    beats: list[Json] = field(default_factory=list)
+    last: Json | None = None
+    is_revoked: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer, scripted or computed."""
+
+    status: int
+    body: Json = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def problem(status: int, code: str, **extra: object) -> Reply:
+    """Build problem details."""
+    headers = {"Content-Type": "application/problem+json"}
+    body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": code}
+    return Reply(status, body | extra, headers)
+
+
+def _key_refusal(agent: Agent | None) -> Reply:
+    if agent is None:
+        return problem(404, "agent_not_found")
+    return problem(401, "key_revoked" if agent.is_revoked else "key_unknown")
+
+
+class FakeControlPlane:
+    """The state and the rules, without HTTP."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.uses_left: dict[str, int] = {}
+        self.agents: dict[str, Agent] = {}
+        self.objects: dict[str, bytes] = {}
+        self.artifacts: dict[str, dict[str, Any]] = {}
+        self.upload_headers: list[dict[str, str]] = []
+        # Answers that are given once each, before any rule, to paths that end so.
+        self.script: deque[tuple[str, Reply]] = deque()
+        self.interval = 60.0
+        self._stalled: tuple[str, threading.Event] | None = None
+        self._released = threading.Event()
+        self._receipts: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+
+    def mint(self, uses: int = 1) -> str:
+        """Return a new enrollment token."""
+        token = f"rce_{secrets.token_urlsafe(32)}"
+        self.uses_left[token] = uses
+        return token
+
+    def stall(self, path_ending: str) -> threading.Event:
+        """Leave requests to such paths without an answer; the event says that one came."""
+        asked = threading.Event()
+        self._stalled = (path_ending, asked)
+        return asked
+
+    def release(self) -> None:
+        """Let go of the requests that wait for an answer."""
+        self._released.set()
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Answer one request, one at a time: this is what a transaction gives the real one."""
+        if self._stalled is not None and path.endswith(self._stalled[0]):
+            self._stalled[1].set()
+            self._released.wait()
+        with self._lock:
+            if self.script and path.endswith(self.script[0][0]):
+                return self.script.popleft()[1]
+            if path == "/bucket":
+                return self._take_object(headers, body)
+            return self._route(method, path.removeprefix(STAGE), headers, body)
+
+    def _route(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        given = json.loads(body) if body else {}
+        if path == "/healthz":
+            return Reply(200, {"status": "ok"})
+        if path == "/api/v1/agent-enrollment/exchange":
+            return self._exchange(bearer, headers.get("idempotency-key", ""), given)
+        parts = path.removeprefix("/api/v1/agents/").split("/")
+        agent = self.agents.get(parts[0])
+        if agent is None or agent.is_revoked or agent.key != bearer:
+            return _key_refusal(agent)
+        if path.endswith("/telemetry/heartbeat"):
+            return self._beat(agent, given)
+        if method == "GET":
+            return Reply(200, {"artifact_id": parts[-1], **self.artifacts[parts[-1]]})
+        return self._announce(given)
+
+    def _exchange(self, token: str, idempotency_key: str, body: Json) -> Reply:
+        if token not in self.uses_left:
+            return problem(401, "credential_invalid")
+        receipt = (token, idempotency_key)
+        replayed = receipt in self._receipts
+        if not replayed:
+            if self.uses_left[token] < 1:
+                return problem(410, "token_spent")
+            self.uses_left[token] -= 1
+            agent_id = f"agt_{secrets.token_hex(8)}"
+            self.agents[agent_id] = Agent(agent_id, body.get("name", body["hostname"]), "")
+            self._receipts[receipt] = agent_id
+        agent = self.agents[self._receipts[receipt]]
+        if agent.beats:
+            return problem(409, "replay_window_closed")
+        agent.key = f"rca_{secrets.token_urlsafe(32)}"
+        return Reply(
+            200 if replayed else 201,
+            {
+                "agent_id": agent.agent_id,
+                "name": agent.name,
+                "runtime_key": agent.key,
+                "heartbeat_interval_seconds": self.interval,
+                "replayed": replayed,
+            },
+        )
+
+    def _beat(self, agent: Agent, beat: Json) -> Reply:
+        last = agent.last
+        if last is not None and last["instance"] == beat["instance"]:
+            is_repeat = (last["sequence"], last["nonce"]) == (beat["sequence"], beat["nonce"])
+            if not is_repeat and beat["sequence"] <= last["sequence"]:
+                return problem(409, "sequence_stale", last_sequence=last["sequence"])
+        agent.beats.append(beat)
+        agent.last = beat
+        return Reply(
+            200,
+            {
+                "status": "online",
+                "heartbeat_interval_seconds": self.interval,
+                "minimum_interval_seconds": 0,
+            },
+        )
+
+    def _announce(self, body: Json) -> Reply:
+        for artifact_id, known in self.artifacts.items():
+            if known["sha256"] == body["sha256"] and known["status"] == "stored":
+                stored = {"artifact_id": artifact_id, "status": "stored", "deduplicated": True}
+                return Reply(200, stored)
+        artifact_id = f"art_{secrets.token_hex(8)}"
+        self.artifacts[artifact_id] = {"status": "pending", **body}
+        upload = {"url": self.url.removesuffix(STAGE) + "/bucket", "fields": {"key": artifact_id}}
+        return Reply(201, {"artifact_id": artifact_id, "status": "pending", "upload": upload})
+
+    def _take_object(self, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Take an upload apart at its boundary, as an object store does."""
+        self.upload_headers.append(dict(headers))
+        boundary = b"--" + headers["content-type"].split("boundary=")[1].encode()
+        parts = [part.split(b"\r\n\r\n", 1) for part in body.split(boundary)[1:-1]]
+        contents = [content.removesuffix(b"\r\n") for _, content in parts]
+        key = contents[0].decode()
+        self.objects[key] = contents[-1]
+        self.artifacts[key]["status"] = "stored"
+        return Reply(204)
+
+
+@contextmanager
+def serve(plane: FakeControlPlane) -> Iterator[FakeControlPlane]:
+    """Serve it on a free port for the length of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._serve()
+
+        def do_POST(self) -> None:
+            self._serve()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name
+            pass
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # The client died between head and body: that is no request, and spends nothing.
+                self.close_connection = True
+                return
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = plane.answer(self.command, self.path, headers, body)
+            content = json.dumps(reply.body).encode() if reply.status != 204 else b""
+            self.send_response(reply.status)
+            for name, value in ({"Content-Type": "application/json"} | dict(reply.headers)).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    plane.url = f"http://127.0.0.1:{server.server_address[1]}{STAGE}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield plane
+    finally:
+        plane.release()
+        server.shutdown()
+        server.server_close()
+        thread.join()

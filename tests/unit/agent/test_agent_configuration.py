@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rollcall_agent import host_facts
+from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.last_state import recall, remember
+from rollcall_agent.secret import Secret
+from rollcall_agent.settings import DEFAULT_CONFIG, Settings
+from rollcall_agent.status import inspect
+from rollcall_agent.token_sources import find_token
+from rollcall_agent.urls import check_base_url
+
+from tests.unit.agent.fakes import Lines, ScriptedPlane, lost, said
+
+
+def settings(tmp_path: Path, text: str = "", **environment: str) -> Settings:
+    path = tmp_path / "agent.env"
+    path.write_text(text)
+    path.chmod(0o600)
+    return Settings.load(path, environment)
+
+
+def test_the_config_is_named_by_option_then_environment_then_default(tmp_path: Path) -> None:
+    named = {"ROLLCALL_CONFIG": str(tmp_path / "env")}
+    assert Settings.load(tmp_path / "option", named).path == tmp_path / "option"
+    assert Settings.load(None, named).path == tmp_path / "env"
+    assert Settings.load(None, {}).path == DEFAULT_CONFIG
+
+
+def test_the_url_comes_from_option_then_environment_then_file(tmp_path: Path) -> None:
+    text = "ROLLCALL_API_BASE_URL=https://file.example\n"
+    both = settings(tmp_path, text, ROLLCALL_API_BASE_URL="https://environment.example/")
+    assert both.base_url("https://option.example") == "https://option.example"
+    assert both.base_url() == "https://environment.example"
+    assert settings(tmp_path, text).base_url() == "https://file.example"
+    with pytest.raises(AgentError, match="No control plane is configured"):
+        settings(tmp_path).base_url()
+
+
+def test_the_two_halves_of_an_identity_come_from_one_place(tmp_path: Path) -> None:
+    environment = {"ROLLCALL_AGENT_ID": "agt_env", "ROLLCALL_AGENT_API_KEY": "rca_env"}
+    whole = "ROLLCALL_AGENT_ID=agt_file\nROLLCALL_AGENT_API_KEY=rca_file\n"
+    half = "ROLLCALL_AGENT_ID=agt_file\n"
+    for text, expected in ((whole, "agt_file"), (half, "agt_env")):
+        identity = settings(tmp_path, text, **environment).identity()
+        assert identity is not None
+        assert identity.agent_id == expected
+    assert settings(tmp_path, half).identity() is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cp.example",
+        "https://cp.example/prod/",
+        "http://localhost:8000/dev",
+        "http://127.0.0.1:8000",
+        "http://127.9.9.9",
+        "http://[::1]:8000/dev",
+    ],
+)
+def test_https_and_this_host_are_allowed(url: str) -> None:
+    assert check_base_url(url, allow_http=False) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://cp.example",
+        "http://localhost.example",
+        "http://127.0.0.1.example",
+        "ftp://cp.example",
+        "cp.example",
+        "https://",
+        "https://cp.example:0",
+        "https://cp.example:99999",
+        "https://user:secret@cp.example",
+        "https://cp.example?x=1",
+        "https://cp.example#",
+        "https://cp.example/\nX: y",
+        "https://cp.example/$(id)",
+        "https://cp.example/é",
+    ],
+)
+def test_every_other_url_is_refused_without_being_quoted(url: str) -> None:
+    with pytest.raises(AgentError) as refused:
+        check_base_url(url, allow_http=False)
+    assert refused.value.exit_code is ExitCode.USAGE
+    assert "secret" not in refused.value.line
+
+
+def test_plain_http_needs_an_explicit_word(tmp_path: Path) -> None:
+    text = "ROLLCALL_API_BASE_URL=http://cp.example\n"
+    with pytest.raises(AgentError, match="ROLLCALL_ALLOW_HTTP=1"):
+        settings(tmp_path, text).base_url()
+    assert settings(tmp_path, text, ROLLCALL_ALLOW_HTTP="1").base_url() == "http://cp.example"
+
+
+def test_a_token_comes_from_option_then_environment_then_file(tmp_path: Path) -> None:
+    token_file = tmp_path / "token"
+    token_file.write_text(" rce_option\n")
+    token_file.chmod(0o600)
+    lines = Lines()
+    both = settings(tmp_path, "ROLLCALL_TOKEN=rce_file\n", ROLLCALL_TOKEN="rce_environment")
+
+    assert find_token(both, lines, token_file=token_file) == Secret("rce_option")
+    stdin = io.StringIO("rce_stdin\n")
+    assert find_token(both, lines, from_stdin=True, stdin=stdin) == Secret("rce_stdin")
+    assert find_token(both, lines) == Secret("rce_environment")
+    file_only = settings(tmp_path, "ROLLCALL_TOKEN=rce_file\n")
+    assert find_token(file_only, lines) == Secret("rce_file")
+    assert lines.warnings == []
+
+
+@pytest.mark.parametrize("text", ["rco_organization_key", "hunter2", "rce_with space", "rce_é", ""])
+def test_what_is_no_enrollment_token_is_refused_without_being_shown(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(AgentError) as refused:
+        find_token(settings(tmp_path), Lines(), from_stdin=True, stdin=io.StringIO(text))
+    assert refused.value.exit_code is ExitCode.USAGE
+    assert not text or text not in refused.value.line
+
+
+def test_a_missing_token_says_where_to_put_one(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match="--token-stdin") as missing:
+        find_token(settings(tmp_path), Lines())
+    assert missing.value.exit_code is ExitCode.NOT_ENROLLED
+    interrupted = settings(tmp_path, "ROLLCALL_ENROLLMENT_IDEMPOTENCY_KEY=abc\n")
+    with pytest.raises(AgentError, match="interrupted enrollment needs its token"):
+        find_token(interrupted, Lines())
+
+
+def test_files_with_secrets_that_others_can_read_are_warned_about(tmp_path: Path) -> None:
+    lines = Lines()
+    exposed = settings(tmp_path, "ROLLCALL_TOKEN=rce_file\n")
+    exposed.path.chmod(0o644)
+    exposed.warn_if_exposed(lines)
+    token_file = tmp_path / "token"
+    token_file.write_text("rce_x")
+    token_file.chmod(0o640)
+    find_token(exposed, lines, token_file=token_file)
+    assert ["chmod 600" in warning for warning in lines.warnings] == [True, True]
+
+
+def test_a_secret_does_not_show_in_text() -> None:
+    secret = Secret("rca_key")
+    assert "rca_key" not in f"{secret} {secret!r} {secret.fingerprint()}"
+
+
+def test_host_facts_hash_the_machine_id_and_map_the_architecture(tmp_path: Path) -> None:
+    os_release, machine_id = tmp_path / "os-release", tmp_path / "machine-id"
+    os_release.write_text('NAME=Ubuntu\nPRETTY_NAME="Ubuntu 24.04 LTS"\n')
+    machine_id.write_text("0123456789abcdef\n")
+
+    facts = host_facts.collect(
+        hostname=lambda: "web-1",
+        machine=lambda: "aarch64",
+        os_release=os_release,
+        machine_id=machine_id,
+    )
+
+    assert facts["hostname"] == "web-1"
+    assert facts["os"] == "Ubuntu 24.04 LTS"
+    assert facts["arch"] == "arm64"
+    assert facts["machine_id"] == hashlib.sha256(b"0123456789abcdef").hexdigest()
+
+
+@pytest.mark.parametrize(("machine", "name"), [("AMD64", "x86_64"), ("riscv64", "riscv64")])
+def test_architectures_have_one_name_each(machine: str, name: str) -> None:
+    assert host_facts.architecture(machine) == name
+
+
+def test_unknown_facts_are_left_out_or_have_a_fallback(tmp_path: Path) -> None:
+    machine_id = tmp_path / "machine-id"
+    machine_id.write_text("uninitialized\n")
+    facts = host_facts.collect(
+        hostname=lambda: "", os_release=tmp_path / "missing", machine_id=machine_id
+    )
+    assert facts["hostname"] == "unknown"
+    assert facts["os"]
+    assert "machine_id" not in facts
+
+
+def test_status_shows_all_but_the_key_and_ends_with_what_a_script_wants(tmp_path: Path) -> None:
+    text = "ROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_key\n"
+    configured = settings(tmp_path, text)
+    remember(configured.state_file(), "online", "Online.", 1_700_000_000)
+    url = "https://cp.example"
+
+    healthy = inspect(configured, url, ScriptedPlane(said(200, {"status": "ok"})))
+    silent = inspect(configured, url, ScriptedPlane(lost("no connection")))
+    fresh = inspect(settings(tmp_path), None, None)
+
+    shown = "\n".join(healthy.lines())
+    assert "agt_1" in shown
+    assert "present" in shown
+    assert "online since 2023-11-14T22:13:20+00:00" in shown
+    assert "rca_key" not in shown + json.dumps(vars(healthy))
+    assert [found.exit_code for found in (healthy, silent, fresh)] == [
+        ExitCode.OK,
+        ExitCode.UNREACHABLE,
+        ExitCode.NOT_ENROLLED,
+    ]
+
+
+def test_a_state_that_cannot_be_kept_or_read_stops_nothing(tmp_path: Path) -> None:
+    remember(tmp_path / "missing" / "state.json", "online", "Online.", 0)
+    for content in (b"", b"[]", b"{", b"\xff", b"[" * 60000):
+        (tmp_path / "state.json").write_bytes(content)
+        assert recall(tmp_path / "state.json") is None
