@@ -1,0 +1,1 @@
+"""The stack, its deployment and its rehearsal in an emulated cloud."""

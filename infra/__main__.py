@@ -1,0 +1,57 @@
+"""`python -m infra COMMAND …`: everything that is done to a stage from outside."""
+
+import importlib
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from types import FrameType
+
+from infra.console import say
+
+COMMANDS = {
+    "deploy": "create a stage, or bring it up to date",
+    "destroy": "take a stage down",
+    "bootstrap": "make organization, project, environment and the first operator key",
+    "up": "start the emulated cloud and deploy into it",
+    "demo": "the whole story, against the emulated cloud",
+    "local": "`chalice local` on moto, for quick edits",
+}
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: python -m infra COMMAND [--help]", "", *lines])
+
+
+def _on_terminate(_signal: int, _frame: FrameType | None) -> None:
+    # As an exception, so that children and servers are ended on the way out.
+    raise SystemExit(_TERMINATED)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; only its own module is imported."""
+    if not argv or argv[0] in {"-h", "--help"}:
+        say(_usage())
+        return 0 if argv else 2
+    name = argv[0]
+    if name not in COMMANDS:
+        say(f"{name}: no such command\n{_usage()}")
+        return 2
+    module = importlib.import_module(f"infra.{name}")
+    parser = ArgumentParser(prog=f"python -m infra {name}", description=COMMANDS[name])
+    module.add_arguments(parser)
+    signal.signal(signal.SIGTERM, _on_terminate)
+    try:
+        code: int = module.run(parser.parse_args(argv[1:]))
+    except KeyboardInterrupt:
+        say("interrupted")
+        return _INTERRUPTED
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

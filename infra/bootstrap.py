@@ -1,0 +1,98 @@
+"""`bootstrap`: the first organization of a stage, with the deployer's own AWS credentials.
+
+There is no route for this: whoever may write the stage's tables may make an organization.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from infra import inventory, stack
+from infra.chalice_state import remote_api
+from infra.console import say
+from infra.errors import DeployError
+from infra.private_file import write_private
+from infra.project import environment, public_url
+from infra.target import Target
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The options of `python -m infra bootstrap`."""
+    parser.add_argument("--stage", required=True, help="name of the stage, such as prod")
+    parser.add_argument("--organization", default="main", help="name of the organization")
+    parser.add_argument("--project", default="main", help="name of its first project")
+    parser.add_argument("--environment", default="main", help="name of its first environment")
+    parser.add_argument(
+        "--heartbeat-interval", type=_interval, default=60, metavar="SECONDS", help="1 to 3600"
+    )
+    parser.add_argument("--public-url", help="base URL, where it is not the one of API Gateway")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="where the identifiers and the operator key go (mode 0600); the key is shown nowhere",
+    )
+
+
+def _interval(text: str) -> int:
+    seconds = int(text)
+    if not 1 <= seconds <= 3600:  # noqa: PLR2004 - as the help says
+        raise ValueError(text)
+    return seconds
+
+
+def run(args: Namespace) -> int:
+    """Make an organization and write its key to a file."""
+    target = Target(args.stage, os.environ, public_url=args.public_url)
+    try:
+        made = bootstrap(target, args)
+    except DeployError as error:
+        say(f"bootstrap: {error}")
+        return 1
+    write_private(args.output, json.dumps(made, indent=2) + "\n")
+    say(f"organization {made['organization']}: its operator key is in {args.output}")
+    return 0
+
+
+def bootstrap(target: Target, args: Namespace) -> dict[str, str]:
+    """Create organization, project, environment and operator key.
+
+    Raises:
+        DeployError: the stage is not deployed, or its database does not answer.
+    """
+    found = stack.describe(target)
+    if found is None:
+        raise DeployError(f"stage {target.stage} is not deployed; deploy it first")
+    outputs = stack.outputs(found)
+    # The store reads its settings as it does in a function: from the environment.
+    os.environ.update(environment(target, outputs))
+    os.environ.update(target.child_environ())
+    from chalicelib.errors import DomainError  # noqa: PLC0415
+    from chalicelib.flows import bootstrap as flow  # noqa: PLC0415
+    from chalicelib.runtime import wall_clock  # noqa: PLC0415
+
+    try:
+        made = flow.bootstrap(
+            organization_name=args.organization,
+            project_name=args.project,
+            environment_name=args.environment,
+            heartbeat_interval=args.heartbeat_interval,
+            actor=target.client("sts").get_caller_identity()["Arn"],
+            now=wall_clock(),
+        )
+    except DomainError as error:
+        raise DeployError(f"{error.detail} ({error.cause})") from error
+    url = public_url(target, outputs) or inventory.api_url(
+        target, remote_api(target, outputs["BucketName"])
+    )
+    return {
+        "url": url,
+        "organization": made.organization,
+        "project": made.project,
+        "environment": made.environment,
+        "operator_key": made.operator_key,
+    }

@@ -1,0 +1,1 @@
+"""An emulated cloud: moto for the services, real workers for the uploaded code."""

@@ -1,0 +1,232 @@
+"""The emulated cloud as one object: moto, a gateway, workers and the deliveries between them."""
+
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from moto.moto_api._internal.models import moto_api_backend
+
+from infra.emulator import exclusive
+from infra.emulator.async_delivery import AsyncDelivery
+from infra.emulator.functions import Function, Functions
+from infra.emulator.gaps import close_gaps
+from infra.emulator.gateway import Gateway
+from infra.emulator.lambda_service import LambdaService
+from infra.emulator.moto_server import MotoServer
+from infra.emulator.patches import Patches
+from infra.emulator.rest_apis import RestApis
+from infra.emulator.schedules import Schedules
+from infra.emulator.streams import StreamDelivery
+from infra.emulator.worker import FunctionSpec, Worker
+
+REGION = "eu-central-1"
+GATEWAY_TIMEOUT = 29.0
+
+
+class EmulatedCloud:
+    """An account of its own, on loopback ports, that runs what was uploaded to it.
+
+    Args:
+        run_dir: Everything that it writes goes below; removed on exit.
+        worker_environ: Variables for the workers, such as ``AWS_ENDPOINT_URL_DYNAMODB``, to use
+            another engine for a service.
+        workers: The most workers of a function.
+        runtime_dir: Where ``awslambdaric`` is installed; default ``lambda-runtime`` in the
+            virtual environment.
+        gateway_timeout: Seconds until the gateway answers 504.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        worker_environ: Mapping[str, str] | None = None,
+        workers: int = 2,
+        runtime_dir: Path | None = None,
+        gateway_timeout: float = GATEWAY_TIMEOUT,
+    ) -> None:
+        self._run_dir = run_dir
+        self._worker_environ = dict(worker_environ or {})
+        self._workers = workers
+        self._runtime_dir = runtime_dir or Path(sys.prefix) / "lambda-runtime"
+        self._gateway_timeout = gateway_timeout
+        self._stack = ExitStack()
+        self.functions = Functions()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End everything; harmless when called twice."""
+        self._stack.close()
+
+    @property
+    def endpoint_url(self) -> str:
+        """Moto's base URL."""
+        return self._moto.url
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables for boto3 or a child: this account, and nothing of the developer's own."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "emulated",
+            "AWS_SECRET_ACCESS_KEY": "emulated",
+            "AWS_SESSION_TOKEN": "emulated",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_PAGER": "",
+        }
+
+    def api_url(self, stage: str) -> str:
+        """The URL of a stage, known before anything is deployed."""
+        return f"{self._gateway.url}/{stage}"
+
+    def wait_idle(self, timeout: float = 10.0) -> None:
+        """Wait until every asynchronous delivery that is due has been made.
+
+        Raises:
+            TimeoutError: Something is still under way, or fails and is retried.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            before = self._delivery.delivered + self._streams.delivered
+            self._await_quiet(until)
+            self._streams.poll_once(max(0.0, until - time.monotonic()))
+            quiet = self._delivery.idle
+            if quiet and before == self._delivery.delivered + self._streams.delivered:
+                return
+
+    def run_schedule(self, rule_or_function: str) -> None:
+        """Deliver the scheduled event of a rule, or of a function's rule, now.
+
+        Raises:
+            KeyError: There is no such schedule.
+        """
+        self._schedules.run(rule_or_function)
+
+    def _await_quiet(self, until: float) -> None:
+        pause = threading.Event()
+        while not self._delivery.idle:
+            if time.monotonic() >= until:
+                raise TimeoutError("asynchronous deliveries are still under way")
+            pause.wait(0.005)
+
+    def _start(self) -> None:
+        if not (self._runtime_dir / "awslambdaric").is_dir():
+            raise FileNotFoundError(f"no awslambdaric in {self._runtime_dir}")
+        self._stack.enter_context(exclusive.claim("an emulated cloud"))
+        _quiet_loggers()
+        self._make_dirs()
+        self._lock = threading.RLock()
+        self._stack.callback(self._reset_moto)
+        self._reset_moto()
+        self._assemble()
+        for part in (self._moto, self._gateway, self._delivery, self._streams, self._schedules):
+            self._stack.callback(part.stop)
+            part.start()
+        # Ended first: whoever waits for a function then stops waiting.
+        self._stack.callback(self.functions.stop)
+
+    def _make_dirs(self) -> None:
+        if not self._run_dir.exists():
+            self._stack.callback(shutil.rmtree, self._run_dir, ignore_errors=True)
+        for name in ("code", "logs", "tmp"):
+            (self._run_dir / name).mkdir(parents=True, exist_ok=True)
+            self._stack.callback(shutil.rmtree, self._run_dir / name, ignore_errors=True)
+
+    def _assemble(self) -> None:
+        patches = Patches()
+        self._stack.callback(patches.undo)
+        self._delivery = AsyncDelivery(self.functions)
+        self._moto = MotoServer(self._lock)
+        apis = RestApis()
+        self._gateway = Gateway(apis, self.functions, self._gateway_timeout)
+        service = LambdaService(
+            self.functions, self._delivery, self._make_function, self._run_dir / "code"
+        )
+        self._streams = StreamDelivery(
+            self.functions,
+            self._lock,
+            self._stream_endpoint,
+            REGION,
+            foreign=self._foreign_streams() is not None,
+        )
+        self._schedules = Schedules(self._delivery, self._lock)
+        self._moto.intercept(service.intercept)
+        for part in (apis, service, self._streams):
+            part.install(patches)
+        close_gaps(patches)
+
+    def _foreign_streams(self) -> str | None:
+        names = ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", "AWS_ENDPOINT_URL_DYNAMODB")
+        given = (self._worker_environ[name] for name in names if name in self._worker_environ)
+        return next(given, None)
+
+    def _stream_endpoint(self) -> str:
+        return self._foreign_streams() or self.endpoint_url
+
+    def _make_function(self, spec: FunctionSpec) -> Function:
+        log = self._run_dir / "logs" / f"{spec.name}.log"
+
+        def spawn(current: FunctionSpec) -> Worker:
+            return Worker(current, self._environ_of(current), self._runtime_dir, log)
+
+        return Function(spec, spawn, self._workers, log)
+
+    def _environ_of(self, spec: FunctionSpec) -> dict[str, str]:
+        scratch = self._run_dir / "tmp"
+        return {
+            **spec.environment,
+            **self.environ,
+            **self._worker_environ,
+            "AWS_REGION": spec.region,
+            "AWS_DEFAULT_REGION": spec.region,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+            "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "emulated",
+            "LAMBDA_TASK_ROOT": str(spec.code_dir),
+            "LAMBDA_RUNTIME_DIR": str(self._runtime_dir),
+            "_HANDLER": spec.handler,
+            "LANG": "en_US.UTF-8",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "TMPDIR": str(scratch),
+            "TZ": "UTC",
+        }
+
+    @staticmethod
+    def _reset_moto() -> None:
+        moto_api_backend.reset()
+
+
+def _quiet_loggers() -> None:
+    for name in ("werkzeug", "moto"):
+        logging.getLogger(name).setLevel(logging.ERROR)

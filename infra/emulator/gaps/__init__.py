@@ -1,0 +1,29 @@
+"""What moto's services lack or do differently, closed one gap per file."""
+
+from infra.emulator.gaps import (
+    alarms,
+    bucket_policies,
+    buckets,
+    event_buses,
+    keys,
+    log_groups,
+    notification_filters,
+    presigned_posts,
+    queue_policies,
+    secrets,
+    stack_updates,
+    stream_records,
+    tables,
+)
+from infra.emulator.patches import Patches
+
+
+def close_gaps(patches: Patches) -> None:
+    """Close all gaps; undoing the patches opens them again."""
+    for gap in (tables, keys, buckets, bucket_policies, event_buses, log_groups, stack_updates):
+        gap.close(patches)
+    for gap in (stream_records, presigned_posts, notification_filters):
+        gap.close(patches)
+    # Types that moto does not know register themselves by being defined.
+    for new_type in (alarms, queue_policies, secrets):
+        new_type.register()

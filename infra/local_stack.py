@@ -1,0 +1,104 @@
+"""A stage on the emulated cloud: deployed by the same code as a real one, and bootstrapped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.children import run_child
+from infra.console import Say, say
+from infra.deploy import ROOT, deploy
+from infra.emulator.cloud import EmulatedCloud
+from infra.target import Target
+
+STAGE = "dev"
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A running stage and its first organization."""
+
+    cloud: EmulatedCloud = field(repr=False)
+    target: Target = field(repr=False)
+    outputs: Mapping[str, str]
+    url: str
+    organization: str
+    project: str
+    environment: str
+    operator_key: str = field(repr=False)
+
+    def summary(self) -> dict[str, str]:
+        """What scripts need to call the stage."""
+        return {
+            "url": self.url,
+            "organization": self.organization,
+            "project": self.project,
+            "environment": self.environment,
+            "operator_key": self.operator_key,
+        }
+
+
+@contextmanager
+def local_stack(
+    *,
+    heartbeat_interval: int = 60,
+    settings: Mapping[str, str] | None = None,
+    say: Say = say,
+) -> Iterator[LocalStack]:
+    """Start the emulated cloud, deploy the checkout into it and make an organization.
+
+    Everything it writes is below `.local/` and gone at the end, however that comes.
+
+    Args:
+        heartbeat_interval: of the organization's environment, in seconds.
+        settings: further `ROLLCALL_…` settings of the stage.
+        say: takes the lines that tell what is done.
+
+    Raises:
+        DeployError: the stage could not be deployed.
+    """
+    base = ROOT / ".local"
+    base.mkdir(exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix="run-", dir=base))
+    try:
+        with EmulatedCloud(work / "cloud") as cloud:
+            target = emulated_target(cloud, settings or {})
+            deployment = deploy(target, work_dir=work / "build", say=say)
+            made = _bootstrap(target, work / "bootstrap.json", heartbeat_interval, say)
+            yield LocalStack(cloud, target, deployment.outputs, **made)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def emulated_target(cloud: EmulatedCloud, settings: Mapping[str, str]) -> Target:
+    """The stage's target: the emulated account, and nothing of the developer's own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return Target(
+        STAGE, {**inherited, **settings, **cloud.environ}, public_url=cloud.api_url(STAGE)
+    )
+
+
+def _bootstrap(
+    target: Target, output: Path, heartbeat_interval: int, say: Say
+) -> dict[str, str]:
+    # As a process of its own: the store reads its settings from the environment.
+    run_child(
+        [
+            *(sys.executable, "-m", "infra", "bootstrap"),
+            *("--stage", target.stage, "--public-url", str(target.public_url)),
+            *("--heartbeat-interval", str(heartbeat_interval), "--output", str(output)),
+        ],
+        cwd=ROOT,
+        environ=target.child_environ(),
+        say=say,
+        what="bootstrap",
+    )
+    made: dict[str, str] = json.loads(output.read_text("utf-8"))
+    return made

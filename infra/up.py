@@ -1,0 +1,45 @@
+"""`up`: the emulated cloud with the checkout deployed into it, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+from argparse import ArgumentParser, Namespace
+
+from infra.console import say
+from infra.deploy import ROOT
+from infra.errors import DeployError
+from infra.local_stack import LocalStack, local_stack
+from infra.private_file import write_private
+
+SUMMARY = ROOT / ".local" / "stack.json"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The options of `python -m infra up`."""
+    parser.add_argument("--heartbeat-interval", type=int, default=60, metavar="SECONDS")
+
+
+def run(args: Namespace) -> int:
+    """Run until interrupted."""
+    try:
+        with local_stack(heartbeat_interval=args.heartbeat_interval) as stack:
+            _serve(stack)
+    except DeployError as error:
+        say(f"up: {error}")
+        return 1
+    return 0
+
+
+def _serve(stack: LocalStack) -> None:
+    write_private(SUMMARY, json.dumps(stack.summary(), indent=2) + "\n")
+    try:
+        say("")
+        say(f"API:  {stack.url}")
+        say("Key:  in .local/stack.json, with the ids of organization, project and environment")
+        say("Stop: Ctrl-C; nothing is left behind")
+        signal.pause()
+    except KeyboardInterrupt:
+        say("stopping")
+    finally:
+        SUMMARY.unlink(missing_ok=True)

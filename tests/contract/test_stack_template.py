@@ -1,0 +1,186 @@
+"""What `stack.yaml` promises, whatever is added to it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import template
+
+RESOURCES: dict[str, dict[str, Any]] = template.load()["Resources"]
+CLOUDFORMATION_BODY_LIMIT = 51_200
+TABLES = {
+    "organizations",
+    "agent_enrollment_tokens",
+    "agent_identities",
+    "agent_presence",
+    "agent_device_certificates",
+    "agent_revocations",
+    "artifacts",
+    "jobs",
+    "audit_records",
+}
+FUNCTIONS = ["", "-publish_events", "-run_jobs", "-sweep_presence", "-verify_upload"]
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: r for name, r in RESOURCES.items() if r["Type"] == kind}
+
+
+def properties(kind: str) -> list[dict[str, Any]]:
+    return [resource["Properties"] for resource in of_type(kind).values()]
+
+
+def table_named(name: str) -> dict[str, Any]:
+    wanted = {"Fn::Sub": f"rollcall-${{Stage}}-{name}"}
+    (found,) = [p for p in properties("AWS::DynamoDB::Table") if p["TableName"] == wanted]
+    return found
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    done = subprocess.run(  # noqa: S603
+        [str(Path(sys.executable).with_name("cfn-lint")), str(template.TEMPLATE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_template_fits_into_one_request() -> None:
+    assert len(template.TEMPLATE.read_bytes()) < CLOUDFORMATION_BODY_LIMIT
+
+
+def test_all_tables_are_there() -> None:
+    names = {p["TableName"]["Fn::Sub"] for p in properties("AWS::DynamoDB::Table")}
+    assert names == {f"rollcall-${{Stage}}-{table}" for table in TABLES}
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_every_table_is_on_demand_encrypted_restorable_and_protected(name: str) -> None:
+    table = table_named(name)
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["DeletionProtectionEnabled"] is True
+    keys = [key["AttributeName"] for key in table["KeySchema"]]
+    for index in table.get("GlobalSecondaryIndexes", []):
+        keys += [key["AttributeName"] for key in index["KeySchema"]]
+    declared = {
+        item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]
+    }
+    assert declared == dict.fromkeys(keys, "S")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "AWS::DynamoDB::Table",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+        "AWS::KMS::Key",
+        "AWS::KMS::Alias",
+        "AWS::SecretsManager::Secret",
+    ],
+)
+def test_data_and_keys_outlive_the_stack(kind: str) -> None:
+    resources = of_type(kind)
+    assert resources
+    for name, resource in resources.items():
+        assert resource["DeletionPolicy"] == "Retain", name
+        assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+@pytest.mark.parametrize("name", ["agent_enrollment_tokens", "artifacts", "jobs", "audit_records"])
+def test_rows_that_end_have_a_ttl(name: str) -> None:
+    ttl = table_named(name)["TimeToLiveSpecification"]
+    assert ttl == {"AttributeName": "ttl", "Enabled": True}
+
+
+@pytest.mark.parametrize("name", ["jobs", "audit_records"])
+def test_tables_that_start_functions_have_a_stream(name: str) -> None:
+    assert table_named(name)["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_the_bucket_is_private_encrypted_and_owned_by_the_account() -> None:
+    (bucket,) = properties("AWS::S3::Bucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert bucket["BucketEncryption"]
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
+def test_bucket_and_queue_refuse_plain_http(kind: str) -> None:
+    (policy,) = properties(kind)
+    denials = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+    assert any(
+        s["Principal"] == "*" and s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for s in denials
+    )
+
+
+def test_the_tls_rule_covers_the_bucket_and_its_objects() -> None:
+    (policy,) = properties("AWS::S3::BucketPolicy")
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:*"
+    assert [r["Fn::Sub"] for r in statement["Resource"]] == [
+        "${ArtifactBucket.Arn}",
+        "${ArtifactBucket.Arn}/*",
+    ]
+
+
+def test_stale_objects_expire_and_the_deploy_state_does_not() -> None:
+    (bucket,) = properties("AWS::S3::Bucket")
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    expiries = {r["Prefix"]: r["ExpirationInDays"] for r in rules if "ExpirationInDays" in r}
+    assert expiries == {"incoming/": 1, "artifacts/": {"Ref": "ArtifactRetentionDays"}}
+    assert any(r.get("AbortIncompleteMultipartUpload") for r in rules)
+
+
+def test_the_signing_key_can_sign_and_nothing_else() -> None:
+    (key,) = properties("AWS::KMS::Key")
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+
+
+def test_the_signing_secret_is_generated_and_appears_nowhere() -> None:
+    (secret,) = properties("AWS::SecretsManager::Secret")
+    assert "SecretString" not in secret
+    assert secret["GenerateSecretString"]["GenerateStringKey"] == "k1"
+    assert secret["GenerateSecretString"]["PasswordLength"] >= 43
+
+
+@pytest.mark.parametrize("suffix", FUNCTIONS)
+def test_every_function_has_logs_that_end_and_alarms(suffix: str) -> None:
+    groups = properties("AWS::Logs::LogGroup")
+    (group,) = [
+        g
+        for g in groups
+        if g["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/rollcall-${{Stage}}{suffix}"}
+    ]
+    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    function = {"Fn::Sub": f"rollcall-${{Stage}}{suffix}"}
+    watched = {
+        alarm["MetricName"]
+        for alarm in properties("AWS::CloudWatch::Alarm")
+        if {"Name": "FunctionName", "Value": function} in alarm.get("Dimensions", [])
+    }
+    assert {"Errors", "Throttles"} <= watched
+
+
+def test_every_alarm_reaches_the_topic_if_there_is_one() -> None:
+    for alarm in properties("AWS::CloudWatch::Alarm"):
+        chosen = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], []]}
+        assert alarm["AlarmActions"] == chosen
+
+
+def test_the_deployer_finds_the_names_of_what_is_kept() -> None:
+    names = {"Stage": "prod", "AWS::AccountId": "123456789012", "AWS::Region": "eu-central-1"}
+    kept = {item.name for item in template.retained(names)}
+    assert kept == {f"rollcall-prod-{table}" for table in TABLES} | {
+        "rollcall-prod-123456789012-eu-central-1",
+        "alias/rollcall-prod-signing",
+        "rollcall-prod-runtime-signing",
+    }
