@@ -1,5 +1,6 @@
 """What a template says is what moto's services hold, once the gaps are closed."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from infra.emulator.in_process import emulated_aws
 from infra.emulator.patches import PatchError, Patches
@@ -166,15 +170,18 @@ def test_a_table_has_everything_that_the_template_says() -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_the_key_signs() -> None:
+def test_the_keys_signature_over_a_digest_verifies_offline() -> None:
     client = boto3.client("kms")
     key = outputs()["Key"]
-    assert client.describe_key(KeyId=key)["KeyMetadata"]["KeySpec"] == "ECC_NIST_P256"
-    assert json.loads(client.get_key_policy(KeyId=key)["Policy"])["Statement"]
-    arguments: Any = {"KeyId": key, "Message": b"1" * 32, "MessageType": "DIGEST"}
-    arguments["SigningAlgorithm"] = "ECDSA_SHA_256"
+    metadata = client.describe_key(KeyId=key)["KeyMetadata"]
+    assert metadata["KeySpec"] == "ECC_NIST_P256"
+    assert json.loads(client.get_key_policy(KeyId=metadata["KeyId"])["Policy"])["Statement"]
+    arguments: Any = {"KeyId": key, "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
+    arguments["Message"] = hashlib.sha256(b"spec").digest()
     signature = client.sign(**arguments)["Signature"]
     assert client.verify(**arguments, Signature=signature)["SignatureValid"]
+    public: Any = load_der_public_key(client.get_public_key(KeyId=key)["PublicKey"])
+    public.verify(signature, b"spec", ec.ECDSA(hashes.SHA256()))
 
 
 @pytest.mark.usefixtures("stack")

@@ -3,6 +3,7 @@
 import json
 import secrets
 import string
+import uuid
 from typing import Any
 
 from moto.secretsmanager.models import secretsmanager_backends
@@ -81,6 +82,7 @@ class SecretResource(TemplateType):
         secretsmanager_backends[account_id][region_name].update_secret(
             secret_id=original_resource.secret_name,
             secret_string=_value(properties) if changed else None,
+            client_request_token=str(uuid.uuid4()),  # moto refuses an update without one
             description=properties.get("Description"),
         )
         return cls(
