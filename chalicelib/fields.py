@@ -10,7 +10,7 @@ _NO_CONTROLS = r"\A[^\x00-\x1f\x7f]*\Z"
 _NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"
 _HOSTNAME = r"\A[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\Z"
 _TOKEN = r"\A[A-Za-z0-9_-]+\Z"  # noqa: S105 - a pattern
-_FILENAME = r"\A[^\x00-\x1f\x7f/\\]+\Z"
+_FILENAME = r"\A(?!\.{1,2}\Z)[^\x00-\x1f\x7f/\\]+\Z"
 
 Name = Annotated[str, Meta(pattern=_NAME, max_length=63)]
 Hostname = Annotated[str, Meta(pattern=_HOSTNAME, max_length=253)]

@@ -64,31 +64,47 @@ def local_stack(
     Raises:
         DeployError: the stage could not be deployed.
     """
+    with work_folder() as work, EmulatedCloud(work / "cloud") as cloud:
+        target = emulated_target(cloud, settings or {})
+        deployment = deploy(target, work_dir=work / "build", say=say)
+        made = bootstrap_child(target, work / "bootstrap.json", heartbeat_interval, say)
+        yield LocalStack(cloud, target, deployment.outputs, **made)
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A folder below `.local/` that is gone at the end."""
     base = ROOT / ".local"
     base.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="run-", dir=base))
     try:
-        with EmulatedCloud(work / "cloud") as cloud:
-            target = emulated_target(cloud, settings or {})
-            deployment = deploy(target, work_dir=work / "build", say=say)
-            made = _bootstrap(target, work / "bootstrap.json", heartbeat_interval, say)
-            yield LocalStack(cloud, target, deployment.outputs, **made)
+        yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def emulated_target(cloud: EmulatedCloud, settings: Mapping[str, str]) -> Target:
+def emulated_target(
+    cloud: EmulatedCloud, settings: Mapping[str, str], stage: str = STAGE, url: str | None = None
+) -> Target:
     """The stage's target: the emulated account, and nothing of the developer's own."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "ROLLCALL_"))
+    }
     return Target(
-        STAGE, {**inherited, **settings, **cloud.environ}, public_url=cloud.api_url(STAGE)
+        stage, {**inherited, **settings, **cloud.environ}, public_url=url or cloud.api_url(stage)
     )
 
 
-def _bootstrap(
+def bootstrap_child(
     target: Target, output: Path, heartbeat_interval: int, say: Say
 ) -> dict[str, str]:
-    # As a process of its own: the store reads its settings from the environment.
+    """Make an organization, in a process of its own: the store reads the environment.
+
+    Raises:
+        DeployError: it could not be made.
+    """
     run_child(
         [
             *(sys.executable, "-m", "infra", "bootstrap"),

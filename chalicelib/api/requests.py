@@ -1,8 +1,9 @@
 """Reading a request: body, query, headers; whatever is wrong with them is a clear 4xx."""
 
 import binascii
+import json
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from chalice.app import Request
@@ -11,7 +12,12 @@ from chalicelib.errors import Malformed, TooLarge, UnsupportedType
 
 LARGEST_BODY = 64 * 1024
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{22,128}")
-_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+# msgspec names a bad member as "… - at `$.labels`", a bad key as "… - at `key` in `$.labels`".
+_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key` in `)?(?P<path>[^`]*)`)?$", re.DOTALL)
+_LONGEST_MESSAGE = 300
+# Parameters become parts of DynamoDB keys (2,048 bytes, two of them in one): what is longer would
+# be refused there, and look like our fault.
+_LONGEST_PARAMETER = 768
 Body = TypeVar("Body")
 
 
@@ -26,8 +32,10 @@ def body(request: Request, kind: type[Body], *, optional: bool = False) -> Body:
     Raises:
         UnsupportedType: it is not said to be JSON.
         TooLarge: over `LARGEST_BODY` bytes.
-        Malformed: absent, broken, or of another shape.
+        Malformed: absent, broken, or of another shape; or members or parameters that nobody
+            reads: `?cascade=true` instead of a body must not pass for a plain revoke.
     """
+    query(request)
     raw = _raw(request)
     if not raw:
         if optional:
@@ -39,11 +47,21 @@ def body(request: Request, kind: type[Body], *, optional: bool = False) -> Body:
     if len(raw) > LARGEST_BODY:
         raise TooLarge(f"The body is over {LARGEST_BODY} bytes.")
     try:
-        return msgspec.json.decode(raw, type=kind)
+        read = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not valid JSON.", code="json_invalid") from error
+    json.loads(raw, object_pairs_hook=_without_repetitions)
+    return read
+
+
+def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # msgspec takes the last one without a word; what we do must not depend on the reader.
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Malformed("A member is given more than once.", code="json_invalid")
+    return members
 
 
 def _raw(request: Request) -> bytes:
@@ -60,7 +78,8 @@ def _invalid(message: str) -> Malformed:
     place = (path or "$").removeprefix("$").lstrip(".")
     return Malformed(
         "The request is not valid.",
-        extra={"errors": [{"path": place, "message": text}]},
+        # An unknown member's name is the caller's, and may be as long as the body.
+        extra={"errors": [{"path": place, "message": text[:_LONGEST_MESSAGE]}]},
     )
 
 
@@ -78,7 +97,7 @@ def query(request: Request, *known: str) -> dict[str, str]:
             raise bad_parameter(name[:64], "unknown parameter")
         if len(values) != 1:
             raise bad_parameter(name, "given more than once")
-        if len(values[0]) > 2048 or not values[0].isprintable():  # noqa: PLR2004
+        if not values[0].isprintable() or len(values[0].encode()) > _LONGEST_PARAMETER:
             raise bad_parameter(name, "too long, or not printable")
         given[name] = values[0]
     return given

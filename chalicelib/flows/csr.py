@@ -34,7 +34,9 @@ def facts_of(pem: str) -> CsrFacts:
         public_key = request.public_key()
         key_type = _key_type(public_key)
         valid = key_type is not None and request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (
+        ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion
+    ) as error:  # fmt: skip
         raise _malformed("it cannot be read") from error
     if key_type is None:
         raise _malformed("its key must be ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits up")

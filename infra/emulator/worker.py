@@ -188,6 +188,8 @@ class Worker:
 
     def _await_next(self) -> Wire:
         if self._waiting is not None:
+            if self._poll.poll(0):
+                raise WorkerLostError  # whoever waits for an event says nothing: this is its end
             return self._waiting
         try:
             wire, head, body = self._next_request(time.monotonic() + INIT_TIMEOUT)

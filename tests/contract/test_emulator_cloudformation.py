@@ -175,7 +175,9 @@ def test_the_keys_signature_over_a_digest_verifies_offline() -> None:
     key = outputs()["Key"]
     metadata = client.describe_key(KeyId=key)["KeyMetadata"]
     assert metadata["KeySpec"] == "ECC_NIST_P256"
-    assert json.loads(client.get_key_policy(KeyId=metadata["KeyId"])["Policy"])["Statement"]
+    assert json.loads(
+        client.get_key_policy(KeyId=metadata["KeyId"], PolicyName="default")["Policy"]
+    )["Statement"]
     arguments: Any = {"KeyId": key, "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
     arguments["Message"] = hashlib.sha256(b"spec").digest()
     signature = client.sign(**arguments)["Signature"]

@@ -155,7 +155,8 @@ with EmulatedCloud(Path({str(tmp_path / "run")!r})) as cloud:
     time.sleep(60)
 """
     )
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(script)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - own script
     try:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]

@@ -1,16 +1,12 @@
 """An unmodified Chalice app, really deployed, behind the emulated API Gateway."""
 
 import base64
-import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -205,33 +201,10 @@ def test_the_apps_own_errors_pass_through(api: httpx.Client) -> None:
     assert api.get("/fail/value").status_code == 500
 
 
-def test_a_worker_that_dies_is_a_502_and_is_replaced(api: httpx.Client) -> None:
-    assert api.get("/fail/exit").status_code == 502
-    assert api.get("/").status_code == 200
-
-
-def test_a_killed_idle_worker_is_not_noticed(api: httpx.Client, project: Project) -> None:
-    api.get("/")
-    for pid in project.cloud.functions["probe-dev"].pids:
-        os.kill(pid, signal.SIGKILL)
-    assert api.get("/").status_code == 200
-
-
 def test_the_gateway_gives_up_before_the_function(api: httpx.Client) -> None:
     answer = api.get("/sleep/2.5")
     assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
     assert api.get("/").status_code == 200
-
-
-def test_a_function_is_killed_at_its_timeout(project: Project) -> None:
-    function = project.cloud.functions["probe-dev"]
-    event = {"resource": "/sleep/{seconds}", "requestContext": {}, "pathParameters": {}}
-    event |= {"requestContext": {"httpMethod": "GET", "resourcePath": "/sleep/{seconds}"}}
-    event |= {"pathParameters": {"seconds": "60"}, "headers": {}, "multiValueHeaders": {}}
-    event |= {"multiValueQueryStringParameters": None, "body": None, "stageVariables": None}
-    answer = function.invoke({**event, "isBase64Encoded": False})
-    assert answer.error == "Unhandled"
-    assert "Task timed out after 3.00 seconds" in answer.payload["errorMessage"]
 
 
 def test_too_large_bodies_and_answers(api: httpx.Client) -> None:
@@ -253,16 +226,6 @@ def test_unknown_routes_methods_and_stages(api: httpx.Client, project: Project) 
     path = f"/restapis/{project.api_id}/dev/_user_request_/echo/a"
     base = project.cloud.api_url("").rstrip("/")
     assert httpx.get(base + path, trust_env=False).json()["item"] == "a"
-
-
-def test_the_worker_sees_its_package_and_nothing_of_the_developer(api: httpx.Client) -> None:
-    seen = api.get("/environment").json()
-    assert seen["modules"] == {"boto3": False, "moto": False}
-    assert not [entry for entry in seen["path"] if "site-packages" in entry]
-    assert seen["environ"]["GREETING"] == "hello"
-    assert seen["environ"]["AWS_LAMBDA_FUNCTION_NAME"] == "probe-dev"
-    assert "HOME" not in seen["environ"]
-    assert "VIRTUAL_ENV" not in seen["environ"]
 
 
 def test_gateway_responses_take_effect_with_the_next_deployment(
@@ -294,32 +257,6 @@ def test_gateway_responses_take_effect_with_the_next_deployment(
     assert api.get("/nope").json() == {"message": "Missing Authentication Token"}
 
 
-def test_a_redeployment_runs_the_new_code(api: httpx.Client, project: Project) -> None:
-    before = project.api_id
-    project.deploy("three")
-    assert api.get("/").json()["version"] == "three"
-    assert project.api_id == before
-
-
-def test_many_threads_share_few_workers(project: Project) -> None:
-    url = urlsplit(project.cloud.api_url("dev"))
-    ids = []
-
-    def call(index: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", url.port or 0, timeout=30)
-        for _ in range(20):
-            connection.request("GET", f"/dev/echo/{index}")
-            answer = json.loads(connection.getresponse().read())
-            assert answer["item"] == str(index)
-            ids.append(answer["request_id"])
-        connection.close()
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(call, range(16)))
-    assert len(set(ids)) == 320
-    assert 1 <= len(project.cloud.functions["probe-dev"].pids) <= 2
-
-
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
@@ -339,33 +276,3 @@ def test_garbage_is_answered(project: Project, raw: bytes, status: bytes) -> Non
     with socket.create_connection(("127.0.0.1", url.port or 0), timeout=10) as sock:
         sock.sendall(raw)
         assert sock.recv(4096).split(b" ")[1] == status
-
-
-def test_a_direct_invocation_answers_outside_of_the_lock(project: Project) -> None:
-    client = project.client("lambda")
-    done = threading.Event()
-
-    def invoke_slowly() -> None:
-        answer = client.invoke(FunctionName="probe-dev-broken", Payload=b'{"bytes": 10}')
-        assert answer["Payload"].read() == b'"xxxxxxxxxx"'
-        done.set()
-
-    thread = threading.Thread(target=invoke_slowly)
-    thread.start()
-    client.list_functions()
-    thread.join(20)
-    assert done.is_set()
-    failed = client.invoke(FunctionName="probe-dev-broken", Payload=b"{}")
-    assert failed["FunctionError"] == "Unhandled"
-    assert json.loads(failed["Payload"].read())["errorMessage"] == "broken on purpose"
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.invoke(FunctionName="nobody", Payload=b"{}")
-
-
-def test_a_deleted_function_stops_its_workers(project: Project) -> None:
-    function = project.cloud.functions["probe-dev-broken"]
-    function.invoke({"bytes": 1})
-    assert function.pids
-    project.client("lambda").delete_function(FunctionName="probe-dev-broken")
-    assert not function.pids
-    assert "probe-dev-broken" not in project.cloud.functions

@@ -18,7 +18,7 @@ TEMPLATE = Path(__file__).parents[2] / "infra" / "stack.yaml"
 STAGE = "functional"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def stack() -> Iterator[dict[str, str]]:
     """The stack, made from the template that `make deploy` uses."""
     with emulated_aws():

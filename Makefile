@@ -1,0 +1,96 @@
+# Everything a developer or a CI machine does. Needs python3 (3.11) and make; the rest is
+# installed into the checkout.
+
+PYTHON ?= python3
+STAGE ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TESTS ?=
+
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up local test test-unit test-functional test-contract test-e2e \
+	check format lint types imports infra-lint deploy destroy bootstrap requirements schemas clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## Install everything into the checkout
+
+$(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml
+	@echo "Installing into $(VENV) (a minute, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+	@rm -rf $(VENV)/lambda-runtime
+	@$(BIN)/pip install --quiet --require-hashes --no-deps --target $(VENV)/lambda-runtime \
+		-r requirements-lambda.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable agent
+	@touch $@
+
+demo: $(INSTALLED) ## The whole story: deploy, enroll, beat, upload, revoke, on an emulated cloud
+	@$(BIN)/python -m infra demo
+
+up: $(INSTALLED) ## An emulated cloud with this checkout deployed into it, until Ctrl-C
+	@exec $(BIN)/python -m infra up
+
+local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
+	@exec $(BIN)/python -m infra local
+
+test: test-unit test-contract test-functional test-e2e ## All tests
+
+test-unit: $(INSTALLED) ## Without sockets
+	$(BIN)/python -m pytest tests/unit $(TESTS)
+
+test-contract: $(INSTALLED) ## Template, policies, package, emulator
+	$(BIN)/python -m pytest tests/contract $(TESTS)
+
+test-functional: $(INSTALLED) ## The app on moto, in process
+	$(BIN)/python -m pytest tests/functional $(TESTS)
+
+test-e2e: $(INSTALLED) ## The deployed package and a real agent, on the emulated cloud
+	$(BIN)/python -m pytest tests/e2e $(TESTS)
+
+check: format lint types imports infra-lint test ## The gate: what CI runs
+
+format: $(INSTALLED)
+	$(BIN)/ruff format --check .
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+imports: $(INSTALLED)
+	$(BIN)/lint-imports --no-cache
+
+infra-lint: $(INSTALLED)
+	$(BIN)/cfn-lint infra/stack.yaml
+
+deploy: $(INSTALLED) ## Create or update a stage on AWS: make deploy STAGE=prod
+	@test -n "$(STAGE)" || { echo "say which stage: make deploy STAGE=prod"; exit 2; }
+	@$(BIN)/python -m infra deploy --stage $(STAGE) $(ARGS)
+
+bootstrap: $(INSTALLED) ## First organization and operator key: make bootstrap STAGE=prod
+	@test -n "$(STAGE)" || { echo "say which stage: make bootstrap STAGE=prod"; exit 2; }
+	@$(BIN)/python -m infra bootstrap --stage $(STAGE) --output .local/$(STAGE).json $(ARGS)
+
+destroy: $(INSTALLED) ## Take a stage down; asks first: make destroy STAGE=prod
+	@test -n "$(STAGE)" || { echo "say which stage: make destroy STAGE=prod"; exit 2; }
+	@$(BIN)/python -m infra destroy --stage $(STAGE) $(ARGS)
+
+requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
+	@for name in requirements requirements-lambda requirements-dev; do \
+		$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+			--no-emit-index-url --no-emit-find-links --output-file=$$name.txt $$name.in || exit 1; \
+	done
+
+schemas: $(INSTALLED) ## Write docs/events/*.schema.json anew
+	@$(BIN)/python -m tests.contract.write_event_schemas
+
+clean: ## Remove everything that was installed or generated
+	rm -rf $(VENV) build dist .local .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache agent/src/*.egg-info .chalice/deployed .chalice/deployments
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

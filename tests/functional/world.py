@@ -1,0 +1,116 @@
+"""An organization with one of everything, and a credential of every family."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib import ids, runtime, workers
+from chalicelib.credentials import organization_key
+from chalicelib.credentials.opaque import OpaqueFamily, digest
+from chalicelib.store import organizations
+from chalicelib.store.transaction import Transaction
+from tests.functional.api import Api, Host, Tenant
+from tests.functional.clock import FrozenClock
+
+CONTENT = b"what the agent kept"
+
+
+@dataclass
+class World:
+    """What the routes can be asked about, all of one tenant."""
+
+    tenant: Tenant
+    token: dict[str, Any]
+    host: Host
+    artifact: str
+    job: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The identifiers that stand in paths."""
+        return {
+            "enrollment_token_id": self.token["enrollment_token_id"],
+            "agent_id": self.host.agent_id,
+            "artifact_id": self.artifact,
+            "job_id": self.job,
+        }
+
+    def credential(self, family: str) -> str:
+        """A credential of a family; those that nothing issues yet have the right form."""
+        real = {"rco_": self.tenant.key, "rce_": self.token["token"], "rca_": self.host.key}
+        return real.get(family) or OpaqueFamily(family, "any").issue(
+            self.tenant.organization, ids.new("any")
+        )
+
+
+def artifact_wish(content: bytes = CONTENT, **more: Any) -> dict[str, Any]:
+    """The announcement of a content."""
+    return {
+        "kind": "incident_bundle",
+        "filename": "bundle.tar.gz",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "content_type": "application/gzip",
+        **more,
+    }
+
+
+def put_incoming(tenant: Tenant, agent: str, artifact: str, content: bytes, **more: Any) -> str:
+    """Put an object where an upload lands, as S3 takes it from the signed form."""
+    now = runtime.current()
+    key = f"incoming/{tenant.organization}/{agent}/{artifact}"
+    given = {"ChecksumAlgorithm": "SHA256", "ContentType": "application/gzip", **more}
+    now._client("s3").put_object(Bucket=now.settings.bucket, Key=key, Body=content, **given)
+    return key
+
+
+def new_world(api: Api) -> World:
+    """A tenant of its own with an unspent token, an active agent, an artifact and a job."""
+    tenant = api.new_tenant()
+    host = tenant.enroll()
+    assert host.beat().status == 200
+    announced = host.call("POST", "/artifacts", artifact_wish())
+    assert announced.status == 201, announced.body
+    artifact = announced.body["artifact_id"]
+    assert workers.verify(put_incoming(tenant, host.agent_id, artifact, CONTENT), None) == "stored"
+    ended = tenant.mint()["enrollment_token_id"]
+    revoked = tenant.call("POST", f"/agent-enrollment/tokens/{ended}/revoke", {"cascade": True})
+    assert revoked.status == 202, revoked.body
+    return World(tenant, tenant.mint(), host, artifact, revoked.body["job"]["job_id"])
+
+
+def organization_key_with(tenant: Tenant, scopes: set[str], *, status: str = "active") -> str:
+    """Another organization key of the tenant."""
+    key = ids.new(ids.ORGANIZATION_KEY)
+    raw = organization_key.FAMILY.issue(tenant.organization, key)
+    transaction = Transaction()
+    organizations.put_new(
+        transaction,
+        tenant.organization,
+        f"key#{key}",
+        name="test",
+        status=status,
+        digest=digest(raw),
+        scopes=sorted(scopes),
+        created_at=tenant.api.clock.now,
+    )
+    assert transaction.write() is None
+    return raw
+
+
+@contextmanager
+def running_api() -> Iterator[Api]:
+    """The app on a clock of its own, for fixtures that live longer than one test."""
+    clock = FrozenClock()
+    runtime.use(runtime.Runtime(clock=clock, sleep=clock.slept.append, random=lambda: 0.5))
+    with Api(clock) as client:
+        yield client
+    runtime.use(None)
+
+
+def nonce() -> str:
+    """A fresh nonce of a heartbeat."""
+    return secrets.token_urlsafe(16)
