@@ -12,7 +12,8 @@ _HOSTNAME = r"\A[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\Z"
 _TOKEN = r"\A[A-Za-z0-9_-]+\Z"  # noqa: S105 - a pattern
 _FILENAME = r"\A(?!\.{1,2}\Z)[^\x00-\x1f\x7f/\\]+\Z"
 
-Name = Annotated[str, Meta(pattern=_NAME, max_length=63)]
+LONGEST_NAME = 63
+Name = Annotated[str, Meta(pattern=_NAME, max_length=LONGEST_NAME)]
 Hostname = Annotated[str, Meta(pattern=_HOSTNAME, max_length=253)]
 ShortText = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=128)]
 Note = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=500)]

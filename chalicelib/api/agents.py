@@ -7,6 +7,7 @@ from chalicelib.api import authentication, cursors, requests, shapes
 from chalicelib.api.blueprint import Api
 from chalicelib.api.problems import answer
 from chalicelib.evidence.envelope import rfc3339
+from chalicelib.fields import LONGEST_NAME
 from chalicelib.flows import agents as agent_flow
 from chalicelib.flows import heartbeat as heartbeat_flow
 from chalicelib.flows import revoke_agent as revoke_flow
@@ -32,7 +33,7 @@ def list_agents() -> Response:
             environment=given.get("environment"),
             status=requests.one_of(given, "status", STATUSES),
             label=_label(given.get("label")),
-            name=given.get("name"),
+            name=_name(given.get("name")),
         ),
         start=Position(*position) if position else None,
         limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
@@ -47,6 +48,12 @@ def list_agents() -> Response:
             ),
         }
     )
+
+
+def _name(given: str | None) -> str | None:
+    if given is not None and len(given) > LONGEST_NAME:
+        raise requests.bad_parameter("name", f"at most {LONGEST_NAME} characters")
+    return given
 
 
 def _label(given: str | None) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from chalicelib.api.problems import answer
 from chalicelib.flows import audit_trail
 
 api = Api(__name__)
+_EPOCH = datetime.datetime.fromtimestamp(0, tz=datetime.UTC)
 
 
 @api.route("/audit-records", methods=["GET"])
@@ -67,7 +68,9 @@ def _moment(given: dict[str, str], name: str, default: int) -> int:
         moment = datetime.datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise requests.bad_parameter(name, "a time with its zone, as in RFC 3339")
-        return int(moment.timestamp() * 1000)
+        # In UTC first: a zone may carry the last day of the calendar out of it. No floats: they
+        # round up.
+        return (moment.astimezone(datetime.UTC) - _EPOCH) // datetime.timedelta(milliseconds=1)
     except (ValueError, OverflowError) as error:
         raise requests.bad_parameter(name, "a time as in RFC 3339") from error
 

@@ -34,7 +34,7 @@ def over_environments(
     listed: Callable[[str, Span], Iterator[Row]],
 ) -> Iterator[tuple[str, Row]]:
     """All rows of one environment, or of all of them in order, from a position on."""
-    names = [environment] if environment else organizations.environments(organization)
+    names = [environment] if environment is not None else organizations.environments(organization)
     for name in names:
         if start is not None and name < start.environment:
             continue
