@@ -8,8 +8,7 @@ from typing import Any
 from chalicelib import runtime
 from chalicelib.evidence.publisher import Poison, Published
 from chalicelib.flows import cascade, presence_sweep, verify_upload
-from chalicelib.store import audit_records
-from chalicelib.store.jobs import JobItem
+from chalicelib.store import audit_records, jobs
 from chalicelib.telemetry import logger
 
 _MARGIN_MS = 15_000
@@ -43,17 +42,15 @@ def run_jobs(records: Iterable[dict[str, Any]], context: Any) -> None:  # noqa: 
     """Take one step of every job whose row was written."""
     now = runtime.current()
     for record in records:
-        image = (record.get("dynamodb") or {}).get("NewImage")
-        if not image:
+        if record.get("eventName") == "REMOVE":
             continue
         try:
-            row = JobItem.from_raw_data(image)
-            organization, job, number = row.pk.split("#", 1)[0], row.job_id, int(row.step)
+            written = jobs.from_stream((record.get("dynamodb") or {}).get("NewImage"))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the shard
             now.publisher.dead_letter(Poison(record, f"{type(error).__name__}: {error}"))
             continue
         tools = cascade.CascadeTools(now.patience, now.clock, time_is_up(context))
-        cascade.step(tools, organization, job, number)
+        cascade.step(tools, written.organization, written.job, written.step)
 
 
 def sweep(context: Any) -> presence_sweep.Swept:  # noqa: ANN401

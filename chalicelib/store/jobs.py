@@ -1,6 +1,8 @@
 """Bulk changes that outlive a request. Each write of a row is what drives its next step."""
 
 import datetime
+from dataclasses import dataclass
+from typing import Any
 
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
@@ -122,3 +124,25 @@ def advance(
         item.last_error.set(last_error) if last_error is not None else item.last_error.remove()
     )
     transaction.update("job", item(f"{organization}#{row.job_id}"), actions, item.step == row.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Which job a record of the table's stream is about, and at which step it was written."""
+
+    organization: str
+    job: str
+    step: int
+
+
+def from_stream(image: Any) -> Written:  # noqa: ANN401 - it may be anything
+    """What a stream record's new image says.
+
+    Raises:
+        ValueError, KeyError, TypeError: the image is not a job.
+    """
+    row = JobItem.from_raw_data(image)
+    organization, _, job = row.pk.partition("#")
+    if not organization or job != row.job_id:
+        raise ValueError("the key does not name a job")
+    return Written(organization, job, int(row.step))
