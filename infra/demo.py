@@ -33,4 +33,6 @@ def run(args: Namespace) -> int:
 
 
 def _quietly(line: str) -> None:
-    say(f"    {line.strip()}")
+    # Chalice closes with a list of ARNs, and with the URL that a real account would have.
+    if not line.strip().startswith(("- ", "Resources deployed")):
+        say(f"    {line.strip()}")

@@ -50,6 +50,7 @@ def local_stack(
     *,
     heartbeat_interval: int = 60,
     settings: Mapping[str, str] | None = None,
+    workers: int = 2,
     say: Say = say,
 ) -> Iterator[LocalStack]:
     """Start the emulated cloud, deploy the checkout into it and make an organization.
@@ -59,12 +60,13 @@ def local_stack(
     Args:
         heartbeat_interval: of the organization's environment, in seconds.
         settings: further `ROLLCALL_…` settings of the stage.
+        workers: the most worker processes of a function.
         say: takes the lines that tell what is done.
 
     Raises:
         DeployError: the stage could not be deployed.
     """
-    with work_folder() as work, EmulatedCloud(work / "cloud") as cloud:
+    with work_folder() as work, EmulatedCloud(work / "cloud", workers=workers) as cloud:
         target = emulated_target(cloud, settings or {})
         deployment = deploy(target, work_dir=work / "build", say=say)
         made = bootstrap_child(target, work / "bootstrap.json", heartbeat_interval, say)

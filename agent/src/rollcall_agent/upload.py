@@ -120,13 +120,15 @@ class Upload:
         return Uploaded(artifact_id, deduplicated=False)
 
     def _see_stored(self, artifact_id: str, left: float) -> None:
-        status = self._call("GET", (artifact_id,), left).text("status") or "unknown"
+        answer = self._call("GET", (artifact_id,), left)
+        status = answer.text("status") or "unknown"
         if status == "stored":
             return
         if status == "pending":
             raise TransientError(f"{artifact_id} is being verified.")
+        why = f" ({clean(reason, 64)})" if (reason := answer.text("reason")) else ""
         raise AgentError(
-            f"The control plane did not keep {artifact_id}: {clean(status, 64)}. "
+            f"The control plane did not keep {artifact_id}: {clean(status, 64)}{why}. "
             "Next: upload the file again; if it lasts, ask an operator.",
             ExitCode.REFUSED,
         )

@@ -153,6 +153,12 @@ def test_an_artifact_that_was_not_kept_is_a_failure(tmp_path: Path, status: str)
     assert status in failure.line
 
 
+def test_a_rejection_is_told_with_its_reason(tmp_path: Path) -> None:
+    settled = {"status": "rejected", "reason": "checksum_mismatch"}
+    failure = Sender(tmp_path, PRESIGNED, TAKEN, said(200, settled)).fails()
+    assert "rejected (checksum_mismatch)" in failure.line
+
+
 def test_waiting_for_the_verification_is_bounded(tmp_path: Path) -> None:
     sender = Sender(tmp_path, PRESIGNED, TAKEN, *[PENDING] * 100)
     failure = sender.fails()
