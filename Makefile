@@ -83,7 +83,7 @@ destroy: $(INSTALLED) ## Take a stage down; asks first: make destroy STAGE=prod
 
 requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
 	@for name in requirements requirements-lambda requirements-dev; do \
-		$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+		$(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
 			--no-emit-index-url --no-emit-find-links --output-file=$$name.txt $$name.in || exit 1; \
 	done
 
