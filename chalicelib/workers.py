@@ -31,9 +31,8 @@ def _audit_records(
     for record in records:
         if record.get("eventName") != "INSERT":
             continue
-        image = (record.get("dynamodb") or {}).get("NewImage")
         try:
-            yield audit_records.from_stream(image)
+            yield audit_records.from_stream(record["dynamodb"]["NewImage"])
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the shard
             yield Poison(record, f"{type(error).__name__}: {error}")
 

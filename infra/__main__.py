@@ -17,8 +17,8 @@ COMMANDS = {
     "demo": "the whole story, against the emulated cloud",
     "local": "`chalice local` on moto, for quick edits",
 }
-_INTERRUPTED = 130
-_TERMINATED = 143
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_KILLED_BY = 128
 
 
 def _usage() -> str:
@@ -27,9 +27,14 @@ def _usage() -> str:
     return "\n".join(["usage: python -m infra COMMAND [--help]", "", *lines])
 
 
-def _on_terminate(_signal: int, _frame: FrameType | None) -> None:
-    # As an exception, so that children and servers are ended on the way out.
-    raise SystemExit(_TERMINATED)
+def _on_stop(number: int, _frame: FrameType | None) -> None:
+    # Once: a second Ctrl-C must not break off the end of children, servers and folders.
+    for each in _STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    # As an exception, so that all of these are ended on the way out.
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(_KILLED_BY + number)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,14 +49,20 @@ def main(argv: Sequence[str]) -> int:
     module = importlib.import_module(f"infra.{name}")
     parser = ArgumentParser(prog=f"python -m infra {name}", description=COMMANDS[name])
     module.add_arguments(parser)
-    signal.signal(signal.SIGTERM, _on_terminate)
     try:
         code: int = module.run(parser.parse_args(argv[1:]))
     except KeyboardInterrupt:
         say("interrupted")
-        return _INTERRUPTED
+        return _KILLED_BY + signal.SIGINT
     return code
 
 
+def _listen() -> None:
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(number, _on_stop)
+
+
 if __name__ == "__main__":
+    _listen()
     sys.exit(main(sys.argv[1:]))

@@ -21,6 +21,7 @@ from infra.event_tap import EventTap
 from infra.local_stack import LocalStack
 
 _PATIENCE_SECONDS = 20.0
+_COMMAND_SECONDS = 60.0
 _ARTIFACT_BYTES = 300_000
 _REVOKED_EXIT = 6
 
@@ -44,13 +45,14 @@ class Story:
         self.token_id = ""
         self.agent_id = ""
         self.agent: subprocess.Popen[str] | None = None
+        self._started: list[subprocess.Popen[str]] = []
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
         self.folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory()))
         self.http = self._closing.enter_context(httpx.Client(timeout=30))
         self.tap = self._closing.enter_context(EventTap(self.stack.target, self.stack.outputs))
-        self._closing.callback(self._end_agent)
+        self._closing.callback(self._end_agents)
         return self
 
     def __exit__(
@@ -61,10 +63,10 @@ class Story:
     ) -> None:
         self._closing.close()
 
-    def _end_agent(self) -> None:
-        if self.agent is not None and self.agent.poll() is None:
-            self.agent.kill()
-            self.agent.wait()
+    def _end_agents(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def operator(self, method: str, path: str, body: Any = None) -> httpx.Response:  # noqa: ANN401
         """One request with the operator's key."""
@@ -88,7 +90,7 @@ class Story:
         environ["ROLLCALL_API_BASE_URL"] = self.stack.url
         if token is not None:
             environ["ROLLCALL_TOKEN"] = token
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "rollcall_agent", *arguments],
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -97,11 +99,16 @@ class Story:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
 
     def run_agent(self, *arguments: str, token: str | None = None) -> str:
         """Run the agent to its end and return what it printed."""
         process = self.start_agent(*arguments, token=token)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=_COMMAND_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise BrokenPromiseError(f"rollcall-agent {arguments[0]} does not end") from error
         promise(process.returncode == 0, f"rollcall-agent {arguments[0]} succeeds: {out}{err}")
         return out.strip()
 
@@ -151,9 +158,7 @@ def _enrolled(story: Story) -> str:
     story.run_agent("enroll", token=story.token)
     env_file = story.folder / "etc" / "agent.env"
     promise(env_file.stat().st_mode & 0o777 == 0o600, "the env file is private")  # noqa: PLR2004
-    settings = dict(
-        line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line
-    )
+    settings = dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)
     story.agent_id = settings["ROLLCALL_AGENT_ID"]
     promise(story.seen()["status"] == "enrolled", "the operator sees the agent enrolled")
     promise(story.seen()["labels"] == {"role": "demo"}, "it inherited the token's labels")
@@ -199,7 +204,8 @@ def _revoked(story: Story) -> str:
     agent = story.agent
     promise(agent is not None, "the agent runs until it is revoked")
     if agent is not None:
-        _, err = agent.communicate(timeout=_PATIENCE_SECONDS)
+        _until(lambda: agent.poll() is not None, "the agent stops when it is revoked")
+        _, err = agent.communicate()
         promise(agent.returncode == _REVOKED_EXIT, f"the agent stops with a clear code: {err}")
     return "One request revoked it; its next heartbeat was refused, and the agent stopped."
 

@@ -14,6 +14,7 @@ from chalicelib.flows import revoke_agent as revoke_flow
 from chalicelib.flows.agent_status import STATUSES
 from chalicelib.flows.environment_lists import Position
 
+_LIST = "agents"
 api = Api(__name__, prefix="/api/v1/agents")
 
 
@@ -25,7 +26,7 @@ def list_agents() -> Response:
         api.current_request, "environment", "status", "label", "name", "limit", "cursor"
     )
     now = runtime.current()
-    position = cursors.decode(now.keyring, origin.organization, given, parts=2)
+    position = cursors.decode(now.keyring, origin.organization, _LIST, given, parts=2)
     page = agent_flow.page(
         now.controls,
         origin.organization,
@@ -44,7 +45,11 @@ def list_agents() -> Response:
             "agents": [shapes.agent(found) for found in page.rows],
             "next_cursor": page.next
             and cursors.encode(
-                now.keyring, origin.organization, given, [page.next.environment, page.next.after]
+                now.keyring,
+                origin.organization,
+                _LIST,
+                given,
+                [page.next.environment, page.next.after],
             ),
         }
     )

@@ -40,8 +40,8 @@ def list_artifacts(agent_id: str) -> Response:
     origin = authentication.operator(api.current_request, "artifacts:read")
     given = requests.query(api.current_request, "limit", "cursor")
     keyring = runtime.current().keyring
-    bound = {**given, "agent": agent_id}
-    position = cursors.decode(keyring, origin.organization, bound, parts=1)
+    listing = f"artifacts.{agent_id}"
+    position = cursors.decode(keyring, origin.organization, listing, given, parts=1)
     rows, after = artifact_flow.page(
         origin.organization,
         agent_id,
@@ -51,7 +51,8 @@ def list_artifacts(agent_id: str) -> Response:
     return answer(
         {
             "artifacts": [shapes.artifact(row, origin.now) for row in rows],
-            "next_cursor": after and cursors.encode(keyring, origin.organization, bound, [after]),
+            "next_cursor": after
+            and cursors.encode(keyring, origin.organization, listing, given, [after]),
         }
     )
 
@@ -75,7 +76,7 @@ def download_artifact(agent_id: str, artifact_id: str) -> Response:
     origin = authentication.operator(api.current_request, "artifacts:read")
     requests.query(api.current_request)
     url = artifact_flow.download(
-        runtime.current().bucket, origin.organization, agent_id, artifact_id
+        runtime.current().bucket, origin.organization, agent_id, artifact_id, origin.now
     )
     expires = origin.now + artifact_flow.DOWNLOAD_SECONDS * 1000
     return answer({"url": url, "expires_at": rfc3339(expires)})

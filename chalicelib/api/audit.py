@@ -10,6 +10,7 @@ from chalicelib.api.blueprint import Api
 from chalicelib.api.problems import answer
 from chalicelib.flows import audit_trail
 
+_LIST = "audit_records"
 api = Api(__name__)
 _EPOCH = datetime.datetime.fromtimestamp(0, tz=datetime.UTC)
 
@@ -23,7 +24,7 @@ def list_audit_records() -> Response:
         "since", "until", "resource_type", "resource_id", "order", "limit", "cursor",
     )  # fmt: skip
     keyring = runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, given, parts=3)
+    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=3)
     if position is not None and all(text.isdecimal() for text in position[:2]):
         # The range of the first page holds for the pages after it, whatever the clock says now.
         since, until = int(position[0]), int(position[1])
@@ -46,7 +47,7 @@ def list_audit_records() -> Response:
             "audit_records": [shapes.audit_record(row) for row in rows],
             "next_cursor": after
             and cursors.encode(
-                keyring, origin.organization, given, [str(since), str(until), after]
+                keyring, origin.organization, _LIST, given, [str(since), str(until), after]
             ),
         }
     )

@@ -1,4 +1,4 @@
-"""Cursors of paged lists: signed, and bound to organization and query."""
+"""Cursors of paged lists: signed, and bound to organization, list and query."""
 
 import base64
 import binascii
@@ -13,21 +13,23 @@ _SALT = "rollcall.cursor.v1"
 _PARTS = 3
 
 
-def encode(keyring: Keyring, organization: str, query: dict[str, str], position: list[str]) -> str:
-    """A cursor for the rows after a position of this very query."""
+def encode(
+    keyring: Keyring, organization: str, listing: str, query: dict[str, str], position: list[str]
+) -> str:
+    """A cursor for the rows after a position of this very query of a list."""
     payload = base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
     key_id = keyring.current_id()
-    value = _bound(organization, query, payload)
+    value = _bound(organization, listing, query, payload)
     return f"{key_id}.{payload}.{keyring.sign(_SALT, value, key_id)}"
 
 
 def decode(
-    keyring: Keyring, organization: str, query: dict[str, str], parts: int
+    keyring: Keyring, organization: str, listing: str, query: dict[str, str], parts: int
 ) -> list[str] | None:
     """The position of the query's `cursor`, or None where the list begins.
 
     Raises:
-        Malformed: it was not handed out for this organization and this query.
+        Malformed: it was not handed out for this organization, this list and this query.
     """
     cursor = query.get("cursor")
     if cursor is None:
@@ -37,7 +39,8 @@ def decode(
         if len(fields) != _PARTS or not cursor.isascii():
             raise _invalid()
         key_id, payload, signature = fields
-        if not keyring.verify(_SALT, _bound(organization, query, payload), signature, key_id):
+        value = _bound(organization, listing, query, payload)
+        if not keyring.verify(_SALT, value, signature, key_id):
             raise _invalid()
         raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
         position = msgspec.json.decode(raw, type=list[str])
@@ -48,10 +51,10 @@ def decode(
     return position
 
 
-def _bound(organization: str, query: dict[str, str], payload: str) -> str:
+def _bound(organization: str, listing: str, query: dict[str, str], payload: str) -> str:
     filters = sorted((name, value) for name, value in query.items() if name != "cursor")
     digest = hashlib.sha256(msgspec.json.encode(filters)).hexdigest()
-    return f"{organization}.{digest}.{payload}"
+    return f"{organization}.{listing}.{digest}.{payload}"
 
 
 def _invalid() -> Malformed:

@@ -12,6 +12,7 @@ from chalicelib.flows import tokens as token_flow
 from chalicelib.flows.enrollment import EnrollTools, ExchangeRequest
 from chalicelib.flows.environment_lists import Position
 
+_LIST = "enrollment_tokens"
 api = Api(__name__, prefix="/api/v1/agent-enrollment")
 
 
@@ -31,7 +32,7 @@ def list_enrollment_tokens() -> Response:
     origin = authentication.operator(api.current_request, "enrollment:read")
     given = requests.query(api.current_request, "environment", "status", "limit", "cursor")
     keyring = runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, given, parts=2)
+    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=2)
     page = token_flow.page(
         origin.organization,
         environment=given.get("environment"),
@@ -45,7 +46,7 @@ def list_enrollment_tokens() -> Response:
             "enrollment_tokens": [shapes.token(row, origin.now) for row in page.rows],
             "next_cursor": page.next
             and cursors.encode(
-                keyring, origin.organization, given, [page.next.environment, page.next.after]
+                keyring, origin.organization, _LIST, given, [page.next.environment, page.next.after]
             ),
         }
     )

@@ -59,7 +59,7 @@ class EnrollmentFailed(Detail, frozen=True, kw_only=True):
     NAME = "agent.enrollment.failed"
     token_id: str
     reason: str
-    claimed_hostname: str
+    claimed_hostname: str | None = None
     claimed_name: str | None = None
 
 
@@ -73,7 +73,7 @@ class AgentEnrolled(Detail, frozen=True, kw_only=True):
     agent_id: str
     name: str
     token_id: str
-    hostname: str
+    hostname: str | None
     collector_id: str
     asset_id: str
     runtime_key_sha256: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from chalicelib.evidence.envelope import SOURCE, Actor, Envelope, Resource, rfc3339
+from chalicelib.evidence.envelope import SOURCE, Envelope, rfc3339
 from chalicelib.evidence.events import ALL
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_ENTRIES = 10  # PutEvents takes no more
 _ATTEMPTS = 3
+# A queue takes 256 KiB and a row may have 400: what cannot be put away would block the shard.
+_LONGEST_LETTER = 240_000
 # What EventBridge may answer for one entry and what another attempt may mend. Everything else
 # says that the entry itself is wrong.
 _PASSING = {"ThrottlingException", "InternalFailure", "InternalException", "ServiceUnavailable"}
@@ -25,6 +27,8 @@ _PASSING = {"ThrottlingException", "InternalFailure", "InternalException", "Serv
 class Record(Protocol):
     """What the publisher needs of an audit record's row."""
 
+    pk: Any
+    sort: Any
     id: Any
     at: Any
     organization: Any
@@ -66,7 +70,8 @@ def envelope_of(record: Record) -> Envelope:
     """The published form of a record.
 
     Raises:
-        ValueError: the event is not on the list, or its detail is not of its schema.
+        ValueError, TypeError, OverflowError: the event is not on the list, or it is not of its
+            schema.
     """
     detail_type = ALL.get(record.event)
     if detail_type is None:
@@ -84,8 +89,9 @@ def envelope_of(record: Record) -> Envelope:
             "environment": record.environment,
             "outcome": record.outcome,
             "reason": record.reason,
-            "actor": Actor(type=record.actor_type, id=record.actor_id),
-            "resource": Resource(type=record.resource_type, id=record.resource_id),
+            # As plain members: what is a structure already, is not checked again.
+            "actor": {"type": record.actor_type, "id": record.actor_id},
+            "resource": {"type": record.resource_type, "id": record.resource_id},
             "request_id": record.request_id,
             "source_address": record.source_address,
             "detail": msgspec.to_builtins(detail),
@@ -121,8 +127,10 @@ class Publisher:
                 continue
             try:
                 entries.append(self._entry(envelope_of(record)))
-            except (ValueError, TypeError) as error:
-                poison += self.dead_letter(Poison({"id": str(record.id)}, str(error)))
+            except (ValueError, TypeError, OverflowError) as error:
+                # The id alone finds no row: the key does, and it is there even where no id is.
+                place = {"pk": record.pk, "sort": record.sort, "id": record.id}
+                poison += self.dead_letter(Poison(place, str(error)))
         for chunk in _chunks(entries):
             poison += self._put(chunk)
         return Published(len(entries), poison)
@@ -158,6 +166,9 @@ class Publisher:
     def dead_letter(self, poison: Poison) -> int:
         """Send a record that nothing can be made of to the queue that people look at."""
         body = json.dumps({"error": poison.error, "record": poison.image}, default=str)
+        if len(body) > _LONGEST_LETTER:
+            cut = body[: _LONGEST_LETTER // 2]  # quoting it again may double it
+            body = json.dumps({"error": poison.error[:1000], "record": cut})
         self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
         return 1
 

@@ -18,7 +18,7 @@ def not_the_holder() -> Unauthenticated:
 
 
 def refusal(
-    row: EnrollmentTokenItem, *, hostname: str, source_address: str | None, now: int
+    row: EnrollmentTokenItem, *, hostname: str | None, source_address: str | None, now: int
 ) -> DomainError | None:
     """Why the token does not admit another host, or None."""
     return (
@@ -46,10 +46,10 @@ def _over(row: EnrollmentTokenItem, now: int) -> DomainError | None:
 
 
 def wrong_host(
-    row: EnrollmentTokenItem, *, hostname: str, source_address: str | None
+    row: EnrollmentTokenItem, *, hostname: str | None, source_address: str | None
 ) -> DomainError | None:
     """Refuses a host that the token was not minted for."""
-    if row.hostname and row.hostname != hostname.lower():
+    if row.hostname and row.hostname != (hostname or "").lower():
         return Forbidden(
             "The enrollment token was minted for another hostname.", code="hostname_mismatch"
         )

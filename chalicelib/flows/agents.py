@@ -23,6 +23,7 @@ from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
 
 _MOST_SEEN = 1_000
+_MOST_AT_ONCE = 100  # the most that one BatchGetItem takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +78,18 @@ def page(
     now: int,
 ) -> Page[Agent]:
     """Agents by name, environment after environment."""
+    # A filter may pass over many: a small page must not look at them one by one.
+    size = limit if wanted.status is None and wanted.label is None else _MOST_AT_ONCE
     listing = over_environments(
         organization,
         wanted.environment,
         start,
-        Span(None, limit, newest_first=False),
+        Span(None, size, newest_first=False),
         lambda name, part: agent_identities.listed(organization, name, part, wanted.name),
     )
     rows: list[Agent] = []
     seen = 0
-    while chunk := list(islice(listing, limit)):
+    while chunk := list(islice(listing, size)):
         for (environment, identity), agent in zip(
             chunk, _with_presence(controls, organization, chunk, now), strict=True
         ):

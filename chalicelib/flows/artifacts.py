@@ -68,10 +68,16 @@ class Announced:
 
 
 def status_of(row: ArtifactItem, now: int) -> str:
-    """`pending`, `stored`, `rejected`, or `expired` where the upload never came."""
-    if row.status == PENDING and now > int(row.deadline):
-        return EXPIRED
-    return str(row.status)
+    """`pending`, `stored`, `rejected`, or `expired`: the upload never came, or was kept its time.
+
+    The bucket removes what was kept its time by its own rule, and the row may outlive that.
+    """
+    overdue = row.status == PENDING and now > int(row.deadline)
+    return EXPIRED if overdue or _kept_its_time(row, now) else str(row.status)
+
+
+def _kept_its_time(row: ArtifactItem, now: int) -> bool:
+    return row.status == STORED and row.ttl is not None and now >= row.ttl.timestamp() * 1000
 
 
 def announce(
@@ -91,7 +97,7 @@ def announce(
     address = _address(origin.organization, presence.agent, request)
     for _ in tools.patience.rounds():
         seen = artifacts.find(address.organization, address.agent, address.artifact)
-        if seen is not None and seen.status == STORED:
+        if seen is not None and status_of(seen, origin.now) == STORED:
             return Announced(seen, None)
         row = _pending(origin, presence, request, address)
         transaction = Transaction()
@@ -213,14 +219,14 @@ def page(
     return rows[:limit], str(rows[limit - 1].item) if more else None
 
 
-def download(bucket: ArtifactBucket, organization: str, agent: str, artifact: str) -> str:
+def download(bucket: ArtifactBucket, organization: str, agent: str, artifact: str, now: int) -> str:
     """A presigned download of a stored artifact, valid for `DOWNLOAD_SECONDS`.
 
     Raises:
         NotFound: there is no such stored artifact in the organization.
     """
     row = get(organization, agent, artifact)
-    if row.status != STORED:
+    if status_of(row, now) != STORED:
         raise NotFound("This artifact is not stored.", code="artifact_not_stored")
     return bucket.download_url(
         ArtifactAddress(organization, agent, artifact),

@@ -11,7 +11,7 @@ from chalicelib.evidence.record import success
 from chalicelib.flows import revoke_agent
 from chalicelib.flows.contention import Patience
 from chalicelib.store import agent_identities, audit_records, enrollment_tokens, jobs
-from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
+from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem, agent_row
 from chalicelib.store.jobs import DONE, FAILED, QUEUED, RUNNING, JobItem
 from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
@@ -91,13 +91,13 @@ def _end_all(tools: CascadeTools, organization: str, row: JobItem, agents: list[
         revoke_agent.revoke(tools.patience, origin, agent, row.note, row.job_id)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(end, _still_active(organization, agents)))
+        list(pool.map(end, _not_ended(organization, agents)))
 
 
-def _still_active(organization: str, agents: list[str]) -> Iterator[str]:
+def _not_ended(organization: str, agents: list[str]) -> Iterator[str]:
     # A step that starts again reads a hundred agents at once rather than try each of them.
     for identity in read_all([agent_row(organization, agent) for agent in agents]):
-        if isinstance(identity, AgentIdentityItem) and identity.status == ACTIVE:
+        if isinstance(identity, AgentIdentityItem) and identity.status != REVOKED:
             yield identity.agent_id
 
 

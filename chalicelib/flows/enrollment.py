@@ -25,7 +25,7 @@ class ExchangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     The token may stand in the body instead of the Authorization header.
     """
 
-    hostname: Hostname
+    hostname: Hostname | None = None
     token: Annotated[str, msgspec.Meta(max_length=512)] | None = None
     name: Name | None = None
     machine_id: ShortText | None = None

@@ -1,10 +1,10 @@
 """The exchange: an enrollment token for an identity, in one transaction (law 1)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.credentials.opaque import OpaqueClaims
-from chalicelib.errors import Conflict, DomainError, Forbidden
+from chalicelib.errors import Conflict, DomainError, Forbidden, Gone
 from chalicelib.evidence.events import EnrollmentFailed
 from chalicelib.evidence.record import Origin
 from chalicelib.evidence.record import refusal as refusal_evidence
@@ -17,7 +17,7 @@ from chalicelib.store import organizations
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row, token_row
 from chalicelib.store.organizations import OrganizationItem, environment_row
-from chalicelib.store.table import read_all
+from chalicelib.store.table import read_all, read_as_one
 from chalicelib.store.transaction import Cancelled
 
 
@@ -51,14 +51,16 @@ def exchange(
     )
     found = _look_up(origin, claims, idempotency)
     try:
-        if found.receipt is not None and idempotency is not None:
-            return _replayed(tools, origin, found, request, csr)
         refused = admission.refusal(
             found.token,
             hostname=request.hostname,
             source_address=origin.source_address,
             now=origin.now,
         )
+        if found.receipt is None and isinstance(refused, Gone):
+            found = replace(found, receipt=_twins_receipt(tools, origin, claims, idempotency))
+        if found.receipt is not None:
+            return _replayed(tools, origin, found, request, csr)
         if refused is not None:
             raise refused
         return _enrol(tools, origin, claims, found, request, csr, idempotency)
@@ -83,6 +85,27 @@ def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) ->
         raise Forbidden("The environment no longer enrolls agents.", code="environment_closed")
     receipt = rest[0] if rest and isinstance(rest[0], EnrollmentTokenItem) else None
     return _Found(token, environment, receipt)
+
+
+def _twins_receipt(
+    tools: EnrollTools, origin: Origin, claims: OpaqueClaims, idempotency: bytes | None
+) -> EnrollmentTokenItem | None:
+    """The receipt of a use that the same host made at this very moment, if there is one.
+
+    While the twin's transaction is being applied, the token may show the use and the receipt not
+    be there yet: before the holder is told that the token is spent, both are read as one.
+    """
+    if idempotency is None:
+        return None
+    keys = [
+        token_row(origin.organization, claims.id),
+        receipt_row(origin.organization, claims.id, idempotency),
+    ]
+    for _ in tools.patience.rounds():
+        rows = read_as_one(keys)
+        if rows is not None:
+            return rows[1] if isinstance(rows[1], EnrollmentTokenItem) else None
+    raise AssertionError("unreachable: patience raises")
 
 
 def _replayed(
@@ -132,10 +155,13 @@ def _enrol(
             )
         if cancelled.contended:
             continue
-        if "receipt" in cancelled.refused and idempotency is not None:
-            # The same host asked twice at once, and the other request won: it gets its agent.
-            again = _look_up(origin, claims, idempotency)
-            return _replayed(tools, origin, again, request, csr)
+        if cancelled.refused.keys() & {"receipt", "token"}:
+            # The same host may have asked twice at once, and the other request won: it gets its
+            # agent. A receipt that is locked still is a matter of waiting, not of "spent".
+            receipt = _twins_receipt(tools, origin, claims, idempotency)
+            if receipt is not None:
+                again = replace(found, receipt=receipt)
+                return _replayed(tools, origin, again, request, csr)
         _raise_if_token_refused(cancelled, origin, request)
         if "name" in cancelled.refused:
             taken = next(names, None)

@@ -37,7 +37,8 @@ def attempt_names(request: ExchangeRequest) -> Iterator[str]:
     if request.name is not None:
         yield request.name
         return
-    stem = re.sub(r"[^A-Za-z0-9.-]", "-", request.hostname)[:_LONGEST_STEM].strip(".-") or "host"
+    hostname = request.hostname or ""
+    stem = re.sub(r"[^A-Za-z0-9.-]", "-", hostname)[:_LONGEST_STEM].strip(".-") or "agent"
     yield stem
     for _ in range(_NAME_TRIES):
         yield f"{stem}-{ids.base32(secrets.token_bytes(5))[:6]}"

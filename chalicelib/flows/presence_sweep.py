@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chalicelib.errors import Contention
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import AgentOffline
 from chalicelib.evidence.record import Origin, success
@@ -11,7 +12,8 @@ from chalicelib.store import agent_presence, audit_records, presence_writes, swe
 from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem, bucket_of
 from chalicelib.store.transaction import Transaction
 
-_FIRST_LOOK_BACK_SECONDS = 86_400
+_FIRST_LOOK_BACK_BUCKETS = 288
+"""A day of buckets of the default width; a day of narrow ones would take a sweep minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class Swept:
 def sweep(tools: SweepTools) -> Swept:
     """Mark the agents of all closed buckets offline, unless they beat since.
 
-    The watermark moves only behind buckets that were finished, and stays one behind the newest:
-    the index is eventually consistent, so the newest is looked at again.
+    The watermark moves only over buckets that were finished, and stays one behind the newest:
+    the index is eventually consistent, so the newest is looked at again. A sweep begins with the
+    watermark's own bucket and works on one more at least, so that it always comes further.
 
     Raises:
         Unavailable: the database did not answer; the next sweep goes on from the watermark.
@@ -47,19 +50,35 @@ def sweep(tools: SweepTools) -> Swept:
     newest = bucket_of(tools.clock(), width) - width
     watermark = sweep_watermark.read()
     # A stage whose bucket width was changed starts anew on the new grid.
-    first = newest - _FIRST_LOOK_BACK_SECONDS if watermark is None else watermark
+    first = newest - _FIRST_LOOK_BACK_BUCKETS * width if watermark is None else watermark
     first -= first % width
     offline = buckets = 0
-    through = None
+    through, all_finished = None, True
     for bucket in range(first, newest + 1, width):
-        for organization, agent in agent_presence.overdue_in(bucket):
-            offline += _mark_offline(tools, organization, agent)
-        buckets, through = buckets + 1, bucket
-        if tools.time_is_up():
+        marked, finished = _sweep_bucket(tools, bucket)
+        offline, buckets = offline + marked, buckets + 1
+        all_finished = all_finished and finished
+        if all_finished:
+            through = bucket
+        if bucket > first and tools.time_is_up():
             break
-    if through is not None and through - width >= (watermark or 0):
-        sweep_watermark.advance(through - width)
+    if through is not None:
+        reached = min(through, newest - width)
+        if watermark is None or reached > watermark:
+            sweep_watermark.advance(reached)
     return Swept(offline, buckets, through)
+
+
+def _sweep_bucket(tools: SweepTools, bucket: int) -> tuple[int, bool]:
+    """How many agents of a bucket went offline, and whether none was left for the next sweep."""
+    marked, finished = 0, True
+    for organization, agent in agent_presence.overdue_in(bucket):
+        try:
+            marked += _mark_offline(tools, organization, agent)
+        except Contention:
+            # One agent's busy row must not keep the others' absence a secret.
+            finished = False
+    return marked, finished
 
 
 def _mark_offline(tools: SweepTools, organization: str, agent: str) -> bool:

@@ -97,10 +97,14 @@ def _write(
         if receipt is not None and receipt.key_digest == key.digest:
             return  # Our own write, repeated by the SDK after a lost answer.
         presence = AgentPresenceItem.from_item(cancelled.item("presence"))
-        if presence is not None and (receipt is None or presence.status != ENROLLED):
-            raise _closed()
-        if receipt is not None:
-            # Another replay of the same host came first; its key was not used either.
+        if presence is not None:
+            if presence.status != ENROLLED:
+                raise _closed()
+            # Another replay of the same host came first; its key was not used either. While its
+            # transaction is being applied, presence may show it and the receipt be locked still.
+            receipt = receipt or enrollment_tokens.find_receipt(found.receipt)
+            if receipt is None:
+                raise _closed()
             found = replace(found, receipt=receipt)
     raise AssertionError("unreachable: patience raises")
 

@@ -14,7 +14,7 @@ from chalicelib.store import (
     audit_records,
     presence_writes,
 )
-from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem
+from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem
 from chalicelib.store.transaction import Transaction
 
 
@@ -42,7 +42,7 @@ def revoke(
         )
         if row is None:
             raise NotFound("There is no such agent.", code="agent_not_found")
-        if row.status != ACTIVE:
+        if row.status == REVOKED:
             return False
         if _transaction(origin, row, note, job).write() is None:
             return True

@@ -189,7 +189,7 @@ def revoke(transaction: Transaction, organization: str, agent: str, *, now: int)
         "identity",
         item(f"{organization}#{agent}"),
         [item.status.set(REVOKED), item.revoked_at.set(now)],
-        item.status == ACTIVE,
+        item.pk.exists() & (item.status != REVOKED),
     )
 
 

@@ -11,7 +11,7 @@ from pynamodb.exceptions import PutError
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
 from chalicelib.evidence.record import Evidence
-from chalicelib.store.connection import CONDITION_FAILED, guarded
+from chalicelib.store.connection import CONDITION_FAILED, guarded, response_code
 from chalicelib.store.paging import HIGHEST, SHARDS, Span, merged, shard_key, shard_of
 from chalicelib.store.table import StageTable, Table
 from chalicelib.store.transaction import Transaction
@@ -95,7 +95,7 @@ def put_once(evidence: Evidence) -> bool:
         try:
             _row(evidence).save(AuditRecordItem.pk.does_not_exist())
         except PutError as error:
-            if error.cause_response_code == CONDITION_FAILED:
+            if response_code(error) == CONDITION_FAILED:
                 return False
             raise
     return True

@@ -13,6 +13,8 @@ from chalicelib.errors import Unavailable
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT = "TransactionConflictException"
+CANCELLED = "TransactionCanceledException"
+IN_PROGRESS = "TransactionInProgressException"
 
 
 @cache
@@ -30,11 +32,13 @@ def connection() -> Connection:
 
 
 def response_code(error: Exception) -> str | None:
-    """DynamoDB's error code, through pynamodb's wrapping or without it."""
-    if isinstance(error, PynamoDBException):
-        return error.cause_response_code
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code")
+    """DynamoDB's error code, through pynamodb's wrapping or without it; None if it sent none.
+
+    pynamodb's own `cause_response_code` fails on a read time-out, which has a `response` of None.
+    """
+    cause = error.cause if isinstance(error, PynamoDBException) else error
+    if isinstance(cause, ClientError):
+        return cause.response.get("Error", {}).get("Code")
     return None
 
 
@@ -48,7 +52,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except PynamoDBException as error:
-        code = error.cause_response_code or type(error.cause or error).__name__
+        code = response_code(error) or type(error.cause or error).__name__
         raise _unavailable(code) from error
     except (ClientError, BotoCoreError) as error:
         raise _unavailable(response_code(error) or type(error).__name__) from error

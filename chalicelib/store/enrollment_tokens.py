@@ -81,6 +81,11 @@ def find(organization: str, token: str) -> EnrollmentTokenItem | None:
     return EnrollmentTokenItem.read(f"{organization}#{token}")
 
 
+def find_receipt(receipt: EnrollmentTokenItem) -> EnrollmentTokenItem | None:
+    """A receipt that was seen before, as it is now."""
+    return EnrollmentTokenItem.read(receipt.pk)
+
+
 def expiry(milliseconds: int) -> datetime.datetime:
     """When DynamoDB may remove what ended at a time."""
     ended = datetime.datetime.fromtimestamp(milliseconds // 1000, tz=datetime.UTC)
@@ -198,7 +203,7 @@ def revoke(transaction: Transaction, organization: str, token: str) -> None:
         "token",
         item(f"{organization}#{token}"),
         [item.status.set(REVOKED)],
-        item.status == ACTIVE,
+        item.pk.exists() & (item.status != REVOKED),
     )
 
 

@@ -9,6 +9,7 @@ from pynamodb.attributes import (
     UnicodeAttribute,
 )
 
+from chalicelib.store.connection import guarded
 from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
 
@@ -60,13 +61,14 @@ def find_environment(organization: str, environment: str) -> OrganizationItem | 
 
 def environments(organization: str) -> list[str]:
     """The identifiers of all environments of an organization, in order."""
-    rows = OrganizationItem.query(
-        organization,
-        OrganizationItem.item.startswith("environment#"),
-        consistent_read=True,
-        attributes_to_get=["organization", "item", "created_at"],
-    )
-    return [row.item.removeprefix("environment#") for row in rows]
+    with guarded():
+        rows = OrganizationItem.query(
+            organization,
+            OrganizationItem.item.startswith("environment#"),
+            consistent_read=True,
+            attributes_to_get=["organization", "item", "created_at"],
+        )
+        return [row.item.removeprefix("environment#") for row in rows]
 
 
 def put_new(transaction: Transaction, organization: str, item: str, **attributes: Any) -> None:  # noqa: ANN401

@@ -73,6 +73,9 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
     Raises:
         Unavailable: the database did not answer.
     """
+    # A process that serves nothing but beats has not used the model, and the connection would not
+    # know the table.
+    _P._get_connection()  # noqa: SLF001
     with guarded():
         try:
             attributes = update_item(
@@ -111,6 +114,7 @@ def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> Non
     unchanged = (
         (_P.status == seen.status)
         & _holds_key(beat)
+        & _P.scopes.contains(beat.scope)
         & (_P.instance == seen.instance if seen.instance else _P.instance.does_not_exist())
         & (_P.sequence == seen.sequence if seen.sequence else _P.sequence.does_not_exist())
     )
@@ -192,10 +196,10 @@ def mark_offline(transaction: Transaction, seen: AgentPresenceItem) -> None:
 
 
 def revoke(transaction: Transaction, organization: str, agent: str) -> None:
-    """Add the end of the agent (part `presence`). The key stays, so that it can be told why."""
+    """Add the end of the agent (part `presence`). Its keys stay, so that it can be told why."""
     transaction.update(
         "presence",
         _P(f"{organization}#{agent}"),
-        [_P.status.set(REVOKED), _P.due.remove(), _P.pending_key.remove()],
+        [_P.status.set(REVOKED), _P.due.remove()],
         _P.pk.exists() & (_P.status != REVOKED),
     )

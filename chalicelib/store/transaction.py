@@ -7,11 +7,16 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from chalicelib.store.connection import CONFLICT, connection, guarded
+from chalicelib.store.connection import (
+    CANCELLED,
+    CONFLICT,
+    IN_PROGRESS,
+    connection,
+    guarded,
+    response_code,
+)
 from chalicelib.store.table import Table
 
-_CANCELED = "TransactionCanceledException"
-_IN_PROGRESS = "TransactionInProgressException"
 _REFUSED = "ConditionalCheckFailed"
 
 
@@ -104,9 +109,10 @@ class Transaction:
                     update_items=[arguments for _, arguments in parts["update"]],
                 )
             except TransactWriteError as error:
-                if error.cause_response_code in {CONFLICT, _IN_PROGRESS}:
+                code = response_code(error)
+                if code in {CONFLICT, IN_PROGRESS}:
                     return Cancelled()
-                if error.cause_response_code != _CANCELED:
+                if code != CANCELLED:
                     raise
                 return self._reasons(error)
         return None

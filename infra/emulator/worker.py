@@ -254,7 +254,10 @@ class Worker:
                 self._wires.append(wire)
                 self._poll.register(wire, select.POLLIN)
                 continue
-            return next(one for one in self._wires if one.fileno() == descriptor)
+            for one in self._wires:
+                if one.fileno() == descriptor:
+                    return one
+            raise WorkerLostError  # stopped meanwhile: its connections are closed
         return None
 
     def _timed_out(self) -> Outcome:

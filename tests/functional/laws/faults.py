@@ -6,6 +6,7 @@ its answer lost. Pauses of the SDK between its attempts are left out; its verdic
 again is its own.
 """
 
+import base64
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from botocore.retries.standard import RetryEventAdapter, StandardRetryConditions
 
@@ -76,6 +78,10 @@ OF_A_WRITE = (DROPPED, LOST, CONFLICT, IN_PROGRESS, THROTTLED, SHORT_OF_CAPACITY
 OF_A_READ = (DROPPED, LOST, THROTTLED, SHORT_OF_CAPACITY, SERVER_ERROR)
 
 
+def _binary(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
 class _Raw(io.BytesIO):
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
@@ -116,7 +122,9 @@ class _Injector:
         status, body = self.fault.answer(json.loads(request.body))
         # An address that the emulator does not serve, so that nothing is carried out.
         request.url = _ENDPOINT
-        return AWSResponse(_ENDPOINT, status, {}, _Raw(json.dumps(body).encode()))
+        return AWSResponse(
+            _ENDPOINT, status, HTTPHeaders(), _Raw(json.dumps(body, default=_binary).encode())
+        )
 
     def after(self, request: Any, **_: Any) -> None:
         if id(request) in self._losing:
@@ -138,7 +146,7 @@ def injected(
     """Let a fault meet the `first` attempt (of an operation) and those that follow, `times` all."""
     meeting = Meeting(first, times, on)
     injector = _Injector(fault, meeting)
-    events = connection().client.meta.events
+    events: Any = connection().client.meta.events
     events.register_first("needs-retry.dynamodb", _retried_at_once)
     events.register_first("before-send.dynamodb", injector.before)
     events.register_last("before-send", injector.after)

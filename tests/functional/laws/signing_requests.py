@@ -17,8 +17,8 @@ def _key_of(kind: str) -> Key:
     if kind.startswith("rsa-"):
         # Bad ones are the point of some tests.
         return rsa.generate_private_key(65_537, int(kind.removeprefix("rsa-")))
-    curves = {"secp256r1": ec.SECP256R1, "secp384r1": ec.SECP384R1, "secp521r1": ec.SECP521R1}
-    return ec.generate_private_key(curves[kind]())
+    curves = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
+    return ec.generate_private_key(next(curve for curve in curves if curve.name == kind))
 
 
 @cache

@@ -124,9 +124,7 @@ def test_without_a_key_there_is_no_replay(tenant: Tenant) -> None:
 
 def test_another_idempotency_key_is_another_use(tenant: Tenant) -> None:
     token = tenant.mint(max_uses=2)
-    answers = [
-        tenant.exchange(token["token"], idempotency_key=idempotency_key()) for _ in range(3)
-    ]
+    answers = [tenant.exchange(token["token"], idempotency_key=idempotency_key()) for _ in range(3)]
     assert [answer.status for answer in answers] == [201, 201, 410]
     assert answers[2].code == "token_spent"
     assert uses_of(tenant, token) == 2
@@ -257,3 +255,27 @@ def test_a_token_status_that_this_version_does_not_know_admits_nobody(tenant: Te
 def test_the_enrolled_host_can_beat(api: Api, tenant: Tenant) -> None:
     answer = tenant.exchange(tenant.mint()["token"], idempotency_key=idempotency_key())
     assert host_of(api, answer).beat().status == 200
+
+
+def test_a_host_may_say_nothing_of_itself(tenant: Tenant) -> None:
+    token = tenant.mint(max_uses=2)
+    answers = [
+        tenant.api.call("POST", "/api/v1/agent-enrollment/exchange", {}, credential=token["token"])
+        for _ in range(2)
+    ]
+    assert [answer.status for answer in answers] == [201, 201]
+    first, second = (answer.body["name"] for answer in answers)
+    assert first == "agent"
+    assert second.startswith("agent-")
+
+
+def test_a_host_without_a_hostname_is_not_the_one_that_the_token_names(tenant: Tenant) -> None:
+    token = tenant.mint(hostname="edge-1.example")
+    refused = tenant.api.call(
+        "POST", "/api/v1/agent-enrollment/exchange", {"name": "edge-1"}, credential=token["token"]
+    )
+    assert (refused.status, refused.code) == (403, "hostname_mismatch")
+    assert (
+        tenant.call("GET", f"/agent-enrollment/tokens/{token['enrollment_token_id']}").body["uses"]
+        == 0
+    )

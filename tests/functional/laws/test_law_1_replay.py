@@ -98,9 +98,7 @@ def test_a_day_closes_the_window_without_a_write(enrolling: Enrolling, clock: Fr
     assert requests.writes == []
 
 
-def test_a_replay_does_not_make_the_window_longer(
-    enrolling: Enrolling, clock: FrozenClock
-) -> None:
+def test_a_replay_does_not_make_the_window_longer(enrolling: Enrolling, clock: FrozenClock) -> None:
     enrolling.exchange()
     clock.advance(hours=20)
     assert enrolling.exchange().status == 200

@@ -1,0 +1,77 @@
+"""One stage for all tests of this package: deploying it takes longer than most of them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+import pytest
+
+from infra.event_tap import EventTap
+from infra.local_stack import LocalStack, local_stack
+from tests.e2e.agent_faults.harness import AgentProcess
+from tests.e2e.stack.calls import Calls
+
+
+class Start(Protocol):
+    """Starts an agent that does not outlive the test."""
+
+    def __call__(
+        self, agent: AgentProcess, *arguments: str, token: str | None = None
+    ) -> subprocess.Popen[str]: ...
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[LocalStack]:
+    """The stage: beats each second, buckets of five, and more workers than processors."""
+    settings = {"ROLLCALL_PRESENCE_BUCKET_SECONDS": "5"}
+    with local_stack(heartbeat_interval=1, settings=settings, workers=4) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def tap(stack: LocalStack) -> Iterator[EventTap]:
+    """Every event that the bus delivers while the tests of this package run."""
+    with EventTap(stack.target, stack.outputs) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def secrets_seen(stack: LocalStack) -> set[str]:
+    """Every raw secret that the tests of this package used."""
+    return {stack.operator_key}
+
+
+@pytest.fixture
+def calls(stack: LocalStack, tap: EventTap, secrets_seen: set[str]) -> Iterator[Calls]:
+    """A caller of the stage; the tap is open before anything is said."""
+    assert tap
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+    with httpx.Client(timeout=60, limits=limits, trust_env=False) as http:
+        yield Calls(stack, http, secrets_seen)
+
+
+@pytest.fixture
+def agent(stack: LocalStack, tmp_path: Path) -> AgentProcess:
+    """The host's agent, not enrolled yet."""
+    return AgentProcess(folder=tmp_path / "host", url=stack.url)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start agents that do not outlive the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(
+        agent: AgentProcess, *arguments: str, token: str | None = None
+    ) -> subprocess.Popen[str]:
+        started.append(agent.start(*arguments, token=token))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()

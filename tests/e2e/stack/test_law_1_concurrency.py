@@ -1,0 +1,113 @@
+"""Law 1 over HTTP: many hosts want few uses, and one host asks many times at once."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import httpx
+
+from tests.e2e.stack.calls import Calls, Host, Token
+
+HOSTS = 64
+USES = 5
+REPEATS = 16
+
+
+def patient_exchange(
+    calls: Calls, token: Token, key: str | None = None, **said: str
+) -> httpx.Response:
+    """Exchange as a polite client does: again after 503, as the answer says."""
+    for _ in range(20):
+        answer = calls.exchange(token, key=key, **said)
+        if answer.status_code != 503:
+            return answer
+        time.sleep(float(answer.headers["retry-after"]))
+    raise AssertionError("it never got an answer")
+
+
+def test_64_hosts_share_5_uses_exactly(calls: Calls) -> None:
+    token = calls.mint(uses=USES)
+    ready = Barrier(HOSTS)
+
+    def enroll(_: int) -> httpx.Response:
+        ready.wait()
+        return calls.exchange(token, key=secrets.token_urlsafe(32))
+
+    with ThreadPoolExecutor(HOSTS) as pool:
+        first = list(pool.map(enroll, range(HOSTS)))
+    outcomes = [(a.status_code, a.json().get("code")) for a in first]
+    assert set(outcomes) <= {(201, None), (410, "token_spent"), (503, "contention")}
+    busy = [answer for answer in first if answer.status_code == 503]
+    with ThreadPoolExecutor(HOSTS) as pool:
+        again = list(pool.map(lambda _: patient_exchange(calls, token), busy))
+    accepted = [a for a in [*first, *again] if a.status_code == 201]
+    refused = [a for a in [*first, *again] if a.status_code == 410]
+    assert (len(accepted), len(refused)) == (USES, HOSTS - USES)
+    assert {a.json()["code"] for a in refused} == {"token_spent"}
+    assert calls.uses(token) == USES
+    listed = {agent["agent_id"] for agent in calls.agents_of(token)}
+    assert listed == {a.json()["agent_id"] for a in accepted}
+    for answer in accepted:
+        host = Host(answer.json()["agent_id"], answer.json()["runtime_key"])
+        assert calls.beat(host).status_code == 200
+
+
+def test_one_host_that_asks_16_times_at_once_is_one_agent(calls: Calls) -> None:
+    token = calls.mint(uses=3)
+    key = secrets.token_urlsafe(32)
+    ready = Barrier(REPEATS)
+
+    def enroll(_: int) -> httpx.Response:
+        ready.wait()
+        return calls.exchange(token, key=key)
+
+    with ThreadPoolExecutor(REPEATS) as pool:
+        answers = list(pool.map(enroll, range(REPEATS)))
+    assert {answer.status_code for answer in answers} <= {200, 201, 503}
+    good = [answer.json() for answer in answers if answer.status_code < 300]
+    assert good
+    (agent_id,) = {body["agent_id"] for body in good}
+    assert [body["replayed"] for body in good].count(False) <= 1
+    assert calls.uses(token) == 1
+    assert [agent["agent_id"] for agent in calls.agents_of(token)] == [agent_id]
+
+    last = patient_exchange(calls, token, key)
+    assert last.status_code == 200
+    host = Host(last.json()["agent_id"], last.json()["runtime_key"])
+    assert host.id == agent_id
+    for body in good:
+        early = calls.beat(Host(agent_id, body["runtime_key"]))
+        assert (early.status_code, early.json()["code"]) == (401, "key_superseded")
+    assert calls.beat(host).status_code == 200
+    closed = calls.exchange(token, key=key)
+    assert (closed.status_code, closed.json()["code"]) == (409, "replay_window_closed")
+    assert calls.uses(token) == 1
+
+
+def test_of_the_keys_that_were_issued_at_once_exactly_one_works(calls: Calls) -> None:
+    token = calls.mint()
+    key = secrets.token_urlsafe(32)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: calls.exchange(token, key=key), range(8)))
+    hosts = [Host(a.json()["agent_id"], a.json()["runtime_key"]) for a in answers if a.is_success]
+    codes = [calls.beat(host).status_code for host in hosts]
+    assert codes.count(200) == 1
+    assert codes.count(401) == len(hosts) - 1
+
+
+def test_hosts_that_want_the_same_name_cost_one_use_each_and_no_more(calls: Calls) -> None:
+    token = calls.mint(uses=8)
+    name = f"wanted-{secrets.token_hex(4)}"
+    with ThreadPoolExecutor(8) as pool:
+        given = list(pool.map(lambda _: patient_exchange(calls, token, name=name), range(8)))
+    assert sorted(answer.status_code for answer in given) == [201] + [409] * 7
+    assert calls.uses(token) == 1
+    host = f"{name}.example"
+    with ThreadPoolExecutor(7) as pool:
+        derived = list(pool.map(lambda _: patient_exchange(calls, token, hostname=host), range(7)))
+    assert [answer.status_code for answer in derived] == [201] * 7
+    assert len({answer.json()["name"] for answer in derived}) == 7
+    assert calls.uses(token) == 8 == len(calls.agents_of(token))

@@ -1,0 +1,65 @@
+"""Law 6: what no event can be made of goes to the dead-letter queue and blocks nothing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from infra.event_tap import EventTap
+from infra.local_stack import LocalStack
+from tests.e2e.stack.calls import Calls, until
+
+GARBAGE: tuple[dict[str, Any], ...] = (
+    {"event": {"S": "no such event"}},
+    {"event": {"N": "7"}, "detail": {"L": []}},
+    {"detail": {"S": "{broken"}, "id": {"NULL": True}},
+)
+
+
+def dead_letters(stack: LocalStack, word: str) -> list[dict[str, Any]]:
+    sqs = stack.target.client("sqs")
+    url = stack.outputs["DeadLetterQueueUrl"]
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    bodies = {message["Body"] for message in answer.get("Messages", [])}
+    return [json.loads(body) for body in bodies if word in body]
+
+
+def test_garbage_in_the_audit_stream_is_put_aside_and_later_events_flow(
+    stack: LocalStack, calls: Calls, tap: EventTap
+) -> None:
+    mark = f"poison-{secrets.token_hex(8)}"
+    table = f"{stack.outputs['TablePrefix']}audit_records"
+    for number, garbage in enumerate(GARBAGE):
+        stack.target.client("dynamodb").put_item(
+            TableName=table,
+            Item={"pk": {"S": mark}, "sort": {"S": str(number)}, **garbage},
+        )
+    token = calls.mint()
+    until(
+        lambda: token.id in {e["detail"]["detail"].get("token_id") for e in tap.events()},
+        "the event after the poison was published",
+    )
+    letters = until(
+        lambda: found if len(found := dead_letters(stack, mark)) == len(GARBAGE) else None,
+        "every piece of garbage is in the dead-letter queue",
+    )
+    assert all(letter["error"] for letter in letters)
+    assert not [event for event in tap.events() if mark in json.dumps(event)]
+
+
+def test_garbage_in_the_jobs_stream_is_put_aside_and_later_jobs_run(
+    stack: LocalStack, calls: Calls
+) -> None:
+    mark = f"poison-{secrets.token_hex(8)}"
+    stack.target.client("dynamodb").put_item(
+        TableName=f"{stack.outputs['TablePrefix']}jobs", Item={"pk": {"S": mark}}
+    )
+    token = calls.mint()
+    calls.enroll(token)
+    answer = calls.operator(
+        "POST", f"/agent-enrollment/tokens/{token.id}/revoke", {"cascade": True}
+    )
+    path = f"/jobs/{answer.json()['job']['job_id']}"
+    until(lambda: calls.operator("GET", path).json()["status"] == "done", "the job ran")
+    assert until(lambda: dead_letters(stack, mark), "the garbage is in the dead-letter queue")

@@ -1,0 +1,99 @@
+"""A deployment from a second clone keeps the API's URL, and the fleet that knows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.console import say
+from infra.deploy import Deployment, deploy
+from infra.emulator.cloud import EmulatedCloud
+from infra.errors import DeployError
+from infra.inventory import api_url, live_apis
+from infra.local_stack import bootstrap_child, emulated_target
+from infra.target import Target
+from tests.e2e.agent_faults.harness import AgentProcess
+from tests.e2e.checkouts import clone
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A stage that the first clone deployed, with an agent that beats."""
+
+    target: Target
+    first: Deployment
+    operator: dict[str, str]
+    agent: AgentProcess
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    root = tmp_path_factory.mktemp("clones")
+    with EmulatedCloud(root / "cloud") as cloud:
+        target = emulated_target(cloud, {}, "prod")
+        deployed = deploy(target, clone(root / "first"))
+        operator = bootstrap_child(target, root / "operator.json", 1, say)
+        agent = AgentProcess(root / "host", deployed.url)
+        assert agent.enroll(mint(operator)).returncode == 0
+        assert agent.run("run", "--once").returncode == 0
+        yield Rig(target, deployed, operator, agent)
+
+
+def mint(operator: dict[str, str]) -> str:
+    answer = httpx.post(
+        f"{operator['url']}/api/v1/agent-enrollment/tokens",
+        json={"environment": operator["environment"]},
+        headers={"Authorization": f"Bearer {operator['operator_key']}"},
+        timeout=30,
+        trust_env=False,
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["token"])
+
+
+def functions(target: Target) -> dict[str, str]:
+    found: list[dict[str, Any]] = target.client("lambda").list_functions()["Functions"]
+    return {function["FunctionName"]: function["CodeSha256"] for function in found}
+
+
+def test_it_keeps_api_url_functions_and_fleet(rig: Rig, tmp_path: Path) -> None:
+    before = functions(rig.target)
+    second = clone(tmp_path / "second")
+    with (second / "app.py").open("a") as file:
+        file.write("\nSECOND_CLONE = True\n")
+
+    deployed = deploy(rig.target, second)
+
+    assert deployed.rest_api_id == rig.first.rest_api_id
+    assert deployed.url == rig.first.url
+    assert api_url(rig.target, deployed.rest_api_id) == api_url(rig.target, rig.first.rest_api_id)
+    assert list(live_apis(rig.target)) == [rig.first.rest_api_id]
+    after = functions(rig.target)
+    assert after.keys() == before.keys()
+    assert all(after[name] != before[name] for name in after), "the new code is what runs"
+    beat = rig.agent.run("run", "--once")
+    assert beat.returncode == 0, beat.stderr
+    another = AgentProcess(tmp_path / "another", deployed.url)
+    assert another.enroll(mint(rig.operator)).returncode == 0
+    assert not (second / ".local").exists()
+
+
+def test_a_clone_that_finds_no_state_refuses_to_make_a_second_api(rig: Rig, tmp_path: Path) -> None:
+    s3 = rig.target.client("s3")
+    place = {"Bucket": rig.first.outputs["BucketName"], "Key": "deploy-state/prod.json"}
+    state = s3.get_object(**place)["Body"].read()
+    assert rig.first.rest_api_id in json.dumps(json.loads(state))
+    s3.delete_object(**place)
+    try:
+        with pytest.raises(DeployError, match=f"--adopt {rig.first.rest_api_id}"):
+            deploy(rig.target, clone(tmp_path / "third"))
+    finally:
+        s3.put_object(**place, Body=state)
+    assert list(live_apis(rig.target)) == [rig.first.rest_api_id]
+    assert rig.agent.run("run", "--once").returncode == 0

@@ -1,0 +1,89 @@
+"""Law 7: a database that does not answer is our fault, on every route and in every worker."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib import workers
+from chalicelib.errors import Unavailable
+from tests.functional.api import Answer, Host, Tenant
+from tests.functional.laws import faults
+from tests.functional.laws.faults import Fault, injected
+from tests.functional.laws.stories import ARTIFACT, assert_our_fault
+
+Call = Callable[[Tenant, Host], Answer]
+
+
+def operator(method: str, path: str, body: Any = None) -> Call:
+    return lambda tenant, _: tenant.call(method, path, body)
+
+
+AGENT, TOKEN, JOB = "agt_" + "0" * 20, "tok_" + "0" * 20, "job_" + "0" * 20
+ARTIFACT_ID = "art_" + "0" * 20
+
+# Every route that needs the database.
+ROUTES: dict[str, Call] = {
+    "mint": lambda tenant, _: tenant.call(
+        "POST", "/agent-enrollment/tokens", {"environment": tenant.environment}
+    ),
+    "list tokens": operator("GET", "/agent-enrollment/tokens"),
+    "get token": operator("GET", f"/agent-enrollment/tokens/{TOKEN}"),
+    "revoke token": operator("POST", f"/agent-enrollment/tokens/{TOKEN}/revoke"),
+    "list agents": operator("GET", "/agents"),
+    "get agent": operator("GET", f"/agents/{AGENT}"),
+    "update agent": operator("PATCH", f"/agents/{AGENT}", {"labels": {}}),
+    "revoke agent": operator("POST", f"/agents/{AGENT}/revoke"),
+    "list artifacts": operator("GET", f"/agents/{AGENT}/artifacts"),
+    "get artifact": operator("GET", f"/agents/{AGENT}/artifacts/{ARTIFACT_ID}"),
+    "download artifact": operator("GET", f"/agents/{AGENT}/artifacts/{ARTIFACT_ID}/download"),
+    "get job": operator("GET", f"/jobs/{JOB}"),
+    "audit records": operator("GET", "/audit-records"),
+    "audit of one": operator("GET", f"/audit-records?resource_type=agent&resource_id={AGENT}"),
+    "exchange": lambda tenant, _: tenant.exchange(forged_token(tenant)),
+    "heartbeat": lambda _, host: host.beat(),
+    "announce": lambda _, host: host.call("POST", "/artifacts", ARTIFACT),
+    "own artifact": lambda _, host: host.call("GET", f"/artifacts/{ARTIFACT_ID}"),
+    "readyz": lambda tenant, _: tenant.api.call("GET", "/readyz"),
+}
+
+
+def forged_token(tenant: Tenant) -> str:
+    from chalicelib.credentials import enrollment_token
+
+    return enrollment_token.FAMILY.issue(tenant.organization, TOKEN)
+
+
+@pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST, faults.DENIED], ids=str)
+@pytest.mark.parametrize("name", ROUTES)
+def test_a_database_that_does_not_answer_is_503_on_every_route(
+    tenant: Tenant, name: str, fault: Fault
+) -> None:
+    host = tenant.enroll()
+    host.beat()
+    # Each request of the route in turn is the first that fails.
+    for first in range(1, 12):
+        with injected(fault, first=first, times=faults.ALWAYS) as meeting:
+            answer = ROUTES[name](tenant, host)
+        if meeting.seen < first:
+            return
+        assert_our_fault(answer, "store_unavailable")
+    assert name in {"list tokens", "list agents", "audit records"}  # eight shards each
+
+
+@pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST, faults.DENIED], ids=str)
+def test_the_workers_raise_so_that_they_are_called_again(tenant: Tenant, fault: Fault) -> None:
+    assert tenant
+    with injected(fault, times=faults.ALWAYS), pytest.raises(Unavailable):
+        workers.sweep(None)
+
+
+def test_every_route_is_on_the_list() -> None:
+    from app import app
+
+    without_database = {"/healthz"}
+    known = sum(
+        len(methods) for path, methods in app.routes.items() if path not in without_database
+    )
+    # Two ways to ask for audit records, and two kinds of caller for one artifact.
+    assert len(ROUTES) - 2 == known

@@ -1,0 +1,38 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chalicelib.flows.agent_status import STATUSES, status_of
+
+SEEN = 1_000_000
+
+
+def row(status: str | None, last_seen: int | None = SEEN) -> Any:
+    return SimpleNamespace(status=status, last_seen=last_seen)
+
+
+@pytest.mark.parametrize("interval", [1, 60, 3600])
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [(-1, "online"), (0, "online"), (1.5, "online"), (1.501, "late"), (2.999, "late"),
+     (3, "offline"), (1000, "offline")],
+)  # fmt: skip
+def test_silence_is_measured_in_intervals(interval: int, part: float, status: str) -> None:
+    assert status_of(row("online"), interval, SEEN + int(part * interval * 1000)) == status
+
+
+@pytest.mark.parametrize("status", ["enrolled", "offline", "quarantined", "revoked"])
+def test_a_status_that_was_given_is_not_made_up_again(status: str) -> None:
+    assert status_of(row(status), 60, SEEN) == status
+    assert status_of(row(status, None), 60, SEEN + 10**9) == status
+
+
+def test_what_is_not_there_is_unknown_and_never_online() -> None:
+    assert status_of(None, 60, SEEN) == "unknown"
+    assert status_of(row(None), 60, SEEN) == "unknown"
+    assert status_of(row("online", None), 60, SEEN) == "offline"
+
+
+def test_every_status_can_be_asked_for() -> None:
+    assert set(STATUSES) == {"enrolled", "online", "late", "offline", "quarantined", "revoked"}

@@ -1,0 +1,80 @@
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import fields
+
+GOOD: list[tuple[Any, Any]] = [
+    (fields.Name, "a"), (fields.Name, "9"), (fields.Name, "Edge-1.example_x"),
+    (fields.Name, "a" * 63),
+    (fields.Hostname, "h"), (fields.Hostname, "_"), (fields.Hostname, "h" * 253),
+    (fields.Hostname, "a.b-c_d"), (fields.ShortText, "\U0001f4a5" * 128), (fields.ShortText, " "),
+    (fields.Note, "é" * 500), (fields.Labels, {}), (fields.Labels, {"a/b.c-d_e": ""}),
+    (fields.Labels, {f"k{n}": "v" * 128 for n in range(32)}), (fields.Nonce, "x" * 16),
+    (fields.Nonce, "A-_9" * 16), (fields.Cidr, "2001:db8::/32"), (fields.Sequence, 1),
+    (fields.Sequence, 2**53), (fields.Sha256, "0123456789abcdef" * 4),
+    (fields.Filename, "a b.tar.gz"), (fields.Filename, "..."), (fields.Filename, ".x"),
+    (fields.Filename, "..x"), (fields.Filename, "\U0001f4a5"), (fields.Filename, "f" * 255),
+    (fields.ContentType, "application/x.y+z-1"), (fields.EnvironmentId, "env_" + "v" * 20),
+    (fields.Pem, "-----BEGIN X-----\r\n=\n"), (fields.Metadata, {f"k{n}": "v" for n in range(16)}),
+]  # fmt: skip
+BAD: list[tuple[Any, Any]] = [
+    (fields.Name, ""), (fields.Name, "-a"), (fields.Name, "_a"), (fields.Name, ".a"),
+    (fields.Name, "a" * 64), (fields.Name, "a\n"), (fields.Name, "é"), (fields.Name, "a/b"),
+    (fields.Hostname, ""), (fields.Hostname, "-"), (fields.Hostname, "a."), (fields.Hostname, "a-"),
+    (fields.Hostname, "h" * 254), (fields.Hostname, "a\n"), (fields.Hostname, "a b"),
+    (fields.ShortText, ""), (fields.ShortText, "x" * 129), (fields.ShortText, "a\x00"),
+    (fields.ShortText, "\x7f"), (fields.ShortText, "a\n"), (fields.Note, "x" * 501),
+    (fields.Labels, {"A": "x"}), (fields.Labels, {"": "x"}), (fields.Labels, {"/a": "x"}),
+    (fields.Labels, {"a\n": "x"}), (fields.Labels, {f"k{n}": "v" for n in range(33)}),
+    (fields.Nonce, "x" * 15), (fields.Nonce, "x" * 65), (fields.Nonce, "x" * 16 + "\n"),
+    (fields.Nonce, "x y" * 8), (fields.Cidr, ""), (fields.Cidr, "10.0.0.0/8\n"),
+    (fields.Sequence, 0), (fields.Sequence, 2**53 + 1), (fields.Sequence, True),
+    (fields.Sequence, 1.0), (fields.Sha256, "A" * 64), (fields.Sha256, "0" * 63),
+    (fields.Sha256, "0" * 64 + "\n"), (fields.Filename, ""), (fields.Filename, "."),
+    (fields.Filename, ".."), (fields.Filename, "a/b"), (fields.Filename, "a\\b"),
+    (fields.Filename, "../x"), (fields.Filename, "a\x00"), (fields.Filename, "a\n"),
+    (fields.Filename, "f" * 256), (fields.ContentType, "text"), (fields.ContentType, "Text/plain"),
+    (fields.ContentType, "text/plain; charset=x"), (fields.ContentType, "text/plain\n"),
+    (fields.EnvironmentId, "env_" + "v" * 20 + "\n"), (fields.EnvironmentId, "org_" + "v" * 20),
+    (fields.EnvironmentId, "x/env_" + "v" * 20), (fields.Pem, "\x00"), (fields.Pem, "é"),
+    (fields.Pem, "x" * 8193),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "value"), GOOD, ids=range(len(GOOD)))
+def test_a_good_value_is_taken_as_it_is(kind: Any, value: Any) -> None:
+    assert msgspec.convert(value, kind) == value
+    assert msgspec.json.decode(msgspec.json.encode(value), type=kind) == value
+
+
+@pytest.mark.parametrize(("kind", "value"), BAD, ids=range(len(BAD)))
+def test_a_bad_value_is_refused(kind: Any, value: Any) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(value, kind)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(value), type=kind)
+
+
+@given(st.text(max_size=80))
+def test_no_name_is_a_path_or_breaks_a_line_or_a_key(text: str) -> None:
+    try:
+        name = msgspec.convert(text, fields.Name)
+    except msgspec.ValidationError:
+        return
+    assert name.isascii()
+    assert not set(name) & set("/\\#\n\r\x00 ~!")
+    assert name not in {".", ".."}
+
+
+@given(st.text(max_size=80))
+def test_no_filename_leads_elsewhere(text: str) -> None:
+    try:
+        name = msgspec.convert(text, fields.Filename)
+    except msgspec.ValidationError:
+        return
+    assert name not in {"", ".", ".."}
+    assert not any(sign in name for sign in "/\\\x00\n\r")
