@@ -15,6 +15,7 @@ from infra.emulator.gaps import (
     stack_updates,
     stream_records,
     tables,
+    transactions,
 )
 from infra.emulator.patches import Patches
 
@@ -23,7 +24,7 @@ def close_gaps(patches: Patches) -> None:
     """Close all gaps; undoing the patches opens them again."""
     for gap in (tables, keys, buckets, bucket_policies, event_buses, log_groups, stack_updates):
         gap.close(patches)
-    for gap in (digests, stream_records, presigned_posts, notification_filters):
+    for gap in (digests, stream_records, transactions, presigned_posts, notification_filters):
         gap.close(patches)
     # Types that moto does not know register themselves by being defined.
     for new_type in (alarms, queue_policies, secrets):

@@ -54,7 +54,7 @@ def forged_token(tenant: Tenant) -> str:
     return enrollment_token.FAMILY.issue(tenant.organization, TOKEN)
 
 
-@pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST, faults.DENIED], ids=str)
+@pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST], ids=str)
 @pytest.mark.parametrize("name", ROUTES)
 def test_a_database_that_does_not_answer_is_503_on_every_route(
     tenant: Tenant, name: str, fault: Fault

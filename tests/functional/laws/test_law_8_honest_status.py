@@ -182,7 +182,7 @@ def test_two_sweeps_at_once_raise_one_event(tenant: Tenant, swept: FrozenClock) 
     assert events_of(tenant, host).count("agent.offline") == 1
 
 
-@pytest.mark.parametrize("fault", faults.OF_A_WRITE, ids=str)
+@pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST, faults.CONFLICT], ids=str)
 def test_one_fault_does_not_lose_or_double_the_event(
     tenant: Tenant, swept: FrozenClock, fault: faults.Fault
 ) -> None:
