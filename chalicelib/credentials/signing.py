@@ -10,6 +10,7 @@ from itsdangerous import Signer
 from chalicelib.errors import Unavailable
 
 REFETCH_EVERY_MS = 60_000
+_SHORTEST_KEY = 32
 Fetch = Callable[[], str]
 Clock = Callable[[], int]
 
@@ -35,6 +36,7 @@ class Keyring:
         self._clock = clock
         self._keys: dict[str, str] = {}
         self._fetched_at = 0
+        self._failed = False
 
     def current_id(self) -> str:
         """The id of the key that signs now."""
@@ -61,32 +63,38 @@ class Keyring:
         expected = _signer(keys[key_id], salt).get_signature(value)
         return hmac.compare_digest(expected, signature.encode())
 
-    def fingerprint(self, salt: str, value: str) -> bytes:
-        """A keyed digest that cannot be searched without the secret."""
-        key = self._loaded()["current"]
-        secret = _signer(self._loaded()[key], salt).derive_key()
-        return hmac.new(secret, value.encode(), hashlib.sha256).digest()
-
     def _loaded(self) -> dict[str, str]:
         return self._keys or self._read()
 
     def _refetched(self) -> dict[str, str]:
-        if self._clock() - self._fetched_at < REFETCH_EVERY_MS:
-            return self._keys
-        return self._read()
+        if self._clock() - self._fetched_at >= REFETCH_EVERY_MS:
+            return self._read()
+        if self._failed:
+            # The key may be one of those that could not be fetched: that is no verdict on it.
+            raise _no_secret("the last look at it failed")
+        return self._keys
 
     def _read(self) -> dict[str, str]:
-        self._fetched_at = self._clock()
+        self._fetched_at, self._failed = self._clock(), True
         try:
             keys = json.loads(self._fetch())
-            usable = isinstance(keys, dict) and bool(keys.get(keys.get("current", "")))
         except Exception as error:
             # Whatever hides the secret is our fault, never the caller's: 503 and not 401.
             raise _no_secret(f"{type(error).__name__}") from error
-        if not usable:
-            raise _no_secret("the secret names no current key")
-        self._keys = {str(name): str(key) for name, key in keys.items()}
+        if not _usable(keys):
+            raise _no_secret("it is not an object of keys, one of which is named as current")
+        self._keys, self._failed = keys, False
         return self._keys
+
+
+def _usable(keys: object) -> bool:
+    """Whether a secret has keys that can sign: texts of some length, and a current one."""
+    if not isinstance(keys, dict) or not isinstance(keys.get("current"), str):
+        return False
+    signing = {name: key for name, key in keys.items() if name != "current"}
+    return keys["current"] in signing and all(
+        isinstance(key, str) and len(key) >= _SHORTEST_KEY for key in signing.values()
+    )
 
 
 def _no_secret(cause: str) -> Unavailable:

@@ -1,7 +1,7 @@
 """The exchange: an enrollment token for an identity, in one transaction (law 1)."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.credentials.opaque import OpaqueClaims
 from chalicelib.errors import Conflict, DomainError, Forbidden, Gone
@@ -16,7 +16,7 @@ from chalicelib.flows.replay import Replayable, replay
 from chalicelib.store import organizations
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row, token_row
-from chalicelib.store.organizations import OrganizationItem, environment_row
+from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.table import read_all, read_as_one
 from chalicelib.store.transaction import Cancelled
 
@@ -24,8 +24,21 @@ from chalicelib.store.transaction import Cancelled
 @dataclass(frozen=True, slots=True)
 class _Found:
     token: EnrollmentTokenItem
-    environment: OrganizationItem
+    environment: OrganizationItem | None
     receipt: EnrollmentTokenItem | None
+
+    @property
+    def enrolls(self) -> bool:
+        return self.environment is not None and self.environment.status == organizations.ACTIVE
+
+    @property
+    def interval(self) -> int:
+        configured = self.environment and self.environment.heartbeat_interval
+        return int(configured or organizations.DEFAULT_HEARTBEAT_INTERVAL)
+
+    @property
+    def fingerprint_key(self) -> bytes | None:
+        return self.environment.fingerprint_key if self.environment is not None else None
 
 
 def exchange(
@@ -51,16 +64,21 @@ def exchange(
     )
     found = _look_up(origin, claims, idempotency)
     try:
+        if not found.enrolls:
+            raise Forbidden(
+                "The environment does not enroll agents now.", code="environment_closed"
+            )
         refused = admission.refusal(
             found.token,
             hostname=request.hostname,
             source_address=origin.source_address,
             now=origin.now,
         )
-        if found.receipt is None and isinstance(refused, Gone):
-            found = replace(found, receipt=_twins_receipt(tools, origin, claims, idempotency))
-        if found.receipt is not None:
-            return _replayed(tools, origin, found, request, csr)
+        receipt = found.receipt
+        if receipt is None and isinstance(refused, Gone):
+            receipt = _twins_receipt(tools, origin, claims, idempotency)
+        if receipt is not None:
+            return _replayed(tools, origin, found, receipt, request)
         if refused is not None:
             raise refused
         return _enrol(tools, origin, claims, found, request, csr, idempotency)
@@ -80,9 +98,7 @@ def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) ->
         token, claims.digest
     ):
         raise admission.not_the_holder()
-    (environment,) = read_all([environment_row(origin.organization, str(token.environment))])
-    if not isinstance(environment, OrganizationItem):
-        raise Forbidden("The environment no longer enrolls agents.", code="environment_closed")
+    environment = organizations.find_environment(origin.organization, str(token.environment))
     receipt = rest[0] if rest and isinstance(rest[0], EnrollmentTokenItem) else None
     return _Found(token, environment, receipt)
 
@@ -112,18 +128,10 @@ def _replayed(
     tools: EnrollTools,
     origin: Origin,
     found: _Found,
+    receipt: EnrollmentTokenItem,
     request: ExchangeRequest,
-    csr: CsrFacts | None,
 ) -> Enrolled:
-    if found.receipt is None:
-        raise AssertionError("a replay has a receipt")
-    return replay(
-        tools,
-        origin,
-        Replayable(found.token, found.receipt, _interval(found.environment)),
-        request,
-        csr,
-    )
+    return replay(tools, origin, Replayable(found.token, receipt, found.interval), request)
 
 
 def _enrol(
@@ -135,11 +143,9 @@ def _enrol(
     csr: CsrFacts | None,
     idempotency: bytes | None,
 ) -> Enrolled:
-    if found.environment.status != organizations.ACTIVE:
-        raise Forbidden("The environment does not enroll agents now.", code="environment_closed")
     names = attempt_names(request)
     name = next(names)
-    candidate = Candidate.create(tools.keyring, origin, found.token, found.environment, request)
+    candidate = Candidate.create(tools.keyring, origin, found.token, found.fingerprint_key, request)
     for _ in tools.patience.rounds():
         cancelled = candidate.transaction(
             origin, claims.digest, name=name, csr=csr, idempotency=idempotency
@@ -149,7 +155,7 @@ def _enrol(
                 organization=origin.organization,
                 identity=candidate.identity(origin, name=name, csr=csr),
                 key=candidate.key,
-                heartbeat_interval=_interval(found.environment),
+                heartbeat_interval=found.interval,
                 csr=csr,
                 replayed=False,
             )
@@ -160,8 +166,7 @@ def _enrol(
             # agent. A receipt that is locked still is a matter of waiting, not of "spent".
             receipt = _twins_receipt(tools, origin, claims, idempotency)
             if receipt is not None:
-                again = replace(found, receipt=receipt)
-                return _replayed(tools, origin, again, request, csr)
+                return _replayed(tools, origin, found, receipt, request)
         _raise_if_token_refused(cancelled, origin, request)
         if "name" in cancelled.refused:
             taken = next(names, None)
@@ -190,10 +195,6 @@ def _raise_if_token_refused(cancelled: Cancelled, origin: Origin, request: Excha
         row, hostname=request.hostname, source_address=origin.source_address, now=origin.now
     )
     raise reason or admission.not_the_holder()
-
-
-def _interval(environment: OrganizationItem) -> int:
-    return int(environment.heartbeat_interval or organizations.DEFAULT_HEARTBEAT_INTERVAL)
 
 
 def _record_refusal(

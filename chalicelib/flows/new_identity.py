@@ -25,7 +25,6 @@ from chalicelib.store import (
 )
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
-from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.transaction import Transaction
 
 _NAME_TRIES = 6
@@ -63,7 +62,7 @@ class Candidate:
         keyring: Keyring,
         origin: Origin,
         token: EnrollmentTokenItem,
-        environment: OrganizationItem,
+        fingerprint_key: bytes | None,
         request: ExchangeRequest,
     ) -> Self:
         """Choose identifiers and sign the runtime key."""
@@ -85,7 +84,7 @@ class Candidate:
                 collector=collector,
                 asset=asset,
             ),
-            machine_fingerprint=_fingerprint(environment, request.machine_id),
+            machine_fingerprint=_fingerprint(fingerprint_key, request.machine_id),
         )
 
     def identity(self, origin: Origin, *, name: str, csr: CsrFacts | None) -> AgentIdentityItem:
@@ -194,8 +193,8 @@ class Candidate:
         )
 
 
-def _fingerprint(environment: OrganizationItem, machine_id: str | None) -> bytes | None:
+def _fingerprint(key: bytes | None, machine_id: str | None) -> bytes | None:
     # A machine id is a hardware fingerprint: only its HMAC under a key of the organization stays.
-    if machine_id is None or environment.fingerprint_key is None:
+    if machine_id is None or key is None:
         return None
-    return hmac.new(environment.fingerprint_key, machine_id.encode(), hashlib.sha256).digest()
+    return hmac.new(key, machine_id.encode(), hashlib.sha256).digest()

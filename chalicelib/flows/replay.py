@@ -15,7 +15,13 @@ from chalicelib.flows.enrollment import (
     IssuedKey,
     issue_key,
 )
-from chalicelib.store import agent_identities, audit_records, enrollment_tokens, presence_writes
+from chalicelib.store import (
+    agent_device_certificates,
+    agent_identities,
+    audit_records,
+    enrollment_tokens,
+    presence_writes,
+)
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.agent_presence import ENROLLED, AgentPresenceItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
@@ -38,12 +44,12 @@ def replay(
     origin: Origin,
     found: Replayable,
     request: ExchangeRequest,
-    csr: CsrFacts | None,
 ) -> Enrolled:
     """Give the receipt's agent a fresh runtime key in place of the one that was never used.
 
     Served also when the token is spent or expired by now. Costs the first heartbeat nothing:
-    the change is conditional on presence still `enrolled` with the old key.
+    the change is conditional on presence still `enrolled` with the old key. What the host says of
+    itself this time changes nothing, a CSR included: the answer is that of the first time.
 
     Raises:
         Gone: the token was revoked.
@@ -75,9 +81,16 @@ def replay(
         identity=identity,
         key=key,
         heartbeat_interval=found.heartbeat_interval,
-        csr=csr if identity.certificate else None,
+        csr=_certificate(origin.organization, identity),
         replayed=True,
     )
+
+
+def _certificate(organization: str, identity: AgentIdentityItem) -> CsrFacts | None:
+    if identity.certificate is None:
+        return None
+    row = agent_device_certificates.find(organization, identity.agent_id, identity.certificate)
+    return CsrFacts(row.csr_sha256, row.public_key_sha256, row.key_type) if row else None
 
 
 def _write(

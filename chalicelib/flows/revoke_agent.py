@@ -55,6 +55,10 @@ def _transaction(
     transaction = Transaction()
     organization, agent = origin.organization, row.agent_id
     agent_identities.revoke(transaction, organization, agent, now=origin.now)
+    # The name is free for the host's next identity.
+    agent_identities.release_name(
+        transaction, organization, agent, environment=str(row.environment), name=str(row.name)
+    )
     presence_writes.revoke(transaction, organization, agent)
     agent_revocations.put(
         transaction,

@@ -21,6 +21,11 @@ class AgentDeviceCertificateItem(Table):
     created_at = NumberAttribute()
 
 
+def find(organization: str, agent: str, certificate: str) -> AgentDeviceCertificateItem | None:
+    """A certificate's record, as it is now."""
+    return AgentDeviceCertificateItem.read(f"{organization}#{agent}", certificate)
+
+
 def put(
     transaction: Transaction,
     organization: str,

@@ -10,7 +10,7 @@ from pynamodb.attributes import (
 )
 
 from chalicelib.store.connection import guarded
-from chalicelib.store.table import Key, StageTable, Table
+from chalicelib.store.table import StageTable, Table
 from chalicelib.store.transaction import Transaction
 
 ACTIVE = "active"
@@ -37,16 +37,6 @@ class OrganizationItem(Table):
     heartbeat_interval = NumberAttribute(null=True)
     fingerprint_key = BinaryAttribute(null=True, legacy_encoding=False)
     created_at = NumberAttribute()
-
-
-def key_row(organization: str, key: str) -> Key:
-    """Where an organization key lives."""
-    return OrganizationItem, organization, f"key#{key}"
-
-
-def environment_row(organization: str, environment: str) -> Key:
-    """Where an environment's control row lives."""
-    return OrganizationItem, organization, f"environment#{environment}"
 
 
 def find_key(organization: str, key: str) -> OrganizationItem | None:

@@ -235,3 +235,14 @@ def test_an_agent_that_never_beat_can_be_revoked(tenant: Tenant) -> None:
     host = tenant.enroll()
     assert tenant.call("POST", f"/agents/{host.agent_id}/revoke").body["status"] == "revoked"
     assert host.beat().code == "key_revoked"
+
+
+def test_the_name_of_a_revoked_agent_is_free_for_the_next_one(tenant: Tenant) -> None:
+    first = tenant.enroll(name="edge-1")
+    taken = tenant.exchange(tenant.mint()["token"], name="edge-1")
+    assert (taken.status, taken.code) == (409, "name_taken")
+    assert tenant.call("POST", f"/agents/{first.agent_id}/revoke").status == 200
+    second = tenant.enroll(name="edge-1")
+    assert second.agent_id != first.agent_id
+    renamed = tenant.call("PATCH", f"/agents/{first.agent_id}", {"name": "edge-2"})
+    assert (renamed.status, renamed.code) == (409, "agent_revoked")

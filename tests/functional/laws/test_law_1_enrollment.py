@@ -71,7 +71,7 @@ def test_an_exchange_is_three_requests_and_its_writes_are_one_transaction(
         )
     assert answer.status == 201, answer.body
     # Token and receipt; the environment that the token names; all that is written.
-    assert requests.operations == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"]
+    assert requests.operations == ["BatchGetItem", "GetItem", "TransactWriteItems"]
     assert not any(sent.eventually_consistent for sent in requests.sent)
     parts = requests.transactions[0].parts
     expected = [
@@ -97,7 +97,7 @@ def test_a_replay_is_four_requests(tenant: Tenant) -> None:
     with counted() as requests:
         again = tenant.exchange(token["token"], idempotency_key=key)
     assert (again.status, again.body["replayed"]) == (200, True)
-    assert requests.operations == ["BatchGetItem", "BatchGetItem", "GetItem", "TransactWriteItems"]
+    assert requests.operations == ["BatchGetItem", "GetItem", "GetItem", "TransactWriteItems"]
     assert sorted(requests.transactions[0].parts) == [
         ("ConditionCheck", "agent_enrollment_tokens"),
         ("Put", "audit_records"),

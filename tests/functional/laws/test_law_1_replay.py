@@ -9,6 +9,7 @@ from tests.functional.clock import FrozenClock
 from tests.functional.laws import faults
 from tests.functional.laws.faults import Fault, cancelled, injected, interleaved
 from tests.functional.laws.request_counter import counted
+from tests.functional.laws.signing_requests import csr_of
 from tests.functional.laws.stories import (
     agents_of,
     host_of,
@@ -188,3 +189,37 @@ def test_a_replay_that_meets_another_ones_locks_is_contention_and_not_a_verdict(
         answer = enrolling.exchange()
     assert answer.status == 200, answer.body
     assert host_of(api, answer).beat().status == 200
+
+
+def test_a_replay_answers_the_certificate_of_the_first_time(tenant: Tenant) -> None:
+    enrolling = Enrolling(tenant)
+    first = enrolling.exchange(csr=csr_of()).body["certificate"]
+    assert first["placeholder"] is True
+    for said in ({"csr": csr_of()}, {"csr": csr_of("ed25519")}, {}):
+        again = enrolling.exchange(**said)
+        assert (again.status, again.body["certificate"]) == (200, first)
+
+
+def test_a_csr_that_comes_with_a_replay_only_is_not_pretended_to_be_kept(tenant: Tenant) -> None:
+    enrolling = Enrolling(tenant)
+    assert enrolling.exchange().body["certificate"] is None
+    again = enrolling.exchange(csr=csr_of())
+    assert (again.status, again.body["certificate"]) == (200, None)
+
+
+def test_an_environment_that_was_closed_serves_neither_exchange_nor_replay(tenant: Tenant) -> None:
+    from chalicelib.store.organizations import OrganizationItem
+
+    enrolling = Enrolling(tenant, max_uses=2)
+    assert enrolling.exchange().status == 201
+    row = OrganizationItem.read(tenant.organization, f"environment#{tenant.environment}")
+    assert row is not None
+    row.update([OrganizationItem.status.set("deleting")])
+    for answer in (enrolling.exchange(), tenant.exchange(enrolling.token["token"])):
+        assert (answer.status, answer.code) == (403, "environment_closed")
+    assert uses_of(tenant, enrolling.token) == 1
+    row.delete()
+    gone = tenant.exchange(enrolling.token["token"])
+    assert (gone.status, gone.code) == (403, "environment_closed")
+    refused = tenant.audit("enrollment_token", enrolling.token["enrollment_token_id"])
+    assert "environment_closed" in {record["reason"] for record in refused}

@@ -115,7 +115,9 @@ def test_the_name_of_the_current_key_is_no_key(keyring: Keyring, clock: Clock) -
 
 @pytest.mark.parametrize(
     "keys", ["", "x", "[]", "null", "7", "{}", '{"current": "k1"}', '{"k1": "a"}',
-             '{"current": "k1", "k1": ""}', '{"current": null, "k1": "a"}', '{"current": ["k1"]}'],
+             '{"current": "k1", "k1": ""}', '{"current": null, "k1": "a"}', '{"current": ["k1"]}',
+             '{"current": "current"}', '{"current": "k1", "k1": 7}', '{"current": "k1", "k1": "short"}',
+             '{"current": "k1", "k1": "' + "a" * 32 + '", "k2": ["' + "b" * 32 + '"]}'],
 )  # fmt: skip
 def test_a_secret_that_names_no_key_is_our_fault(
     keyring: Keyring, secret: Secret, keys: str
@@ -125,7 +127,6 @@ def test_a_secret_that_names_no_key_is_our_fault(
         keyring.current_id,
         lambda: keyring.sign("salt", "value", "k1"),
         lambda: keyring.verify("salt", "value", "x", "k1"),
-        lambda: keyring.fingerprint("salt", "value"),
     ):
         with pytest.raises(Unavailable) as raised:
             use()
@@ -154,13 +155,17 @@ def test_an_outage_of_the_secret_does_not_forget_the_known_keys(
     assert keyring.verify("salt", "value", signature, "k1")
 
 
-def test_a_fingerprint_depends_on_secret_salt_and_value(keyring: Keyring, clock: Clock) -> None:
-    other = Keyring(Secret(current="k1", k1="b" * 32), clock)
-    made = {
-        keyring.fingerprint("salt", "value"),
-        keyring.fingerprint("salt", "other"),
-        keyring.fingerprint("other", "value"),
-        other.fingerprint("salt", "value"),
-    }
-    assert len(made) == 4
-    assert keyring.fingerprint("salt", "value") in made
+def test_a_failed_look_for_an_unknown_key_stays_our_fault_until_the_next_look(
+    keyring: Keyring, secret: Secret, clock: Clock
+) -> None:
+    keyring.current_id()
+    clock.now += REFETCH_EVERY_MS
+    secret.error = TimeoutError()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            keyring.verify("salt", "value", "x", "k2")
+        clock.now += 1
+    secret.error = None
+    clock.now += REFETCH_EVERY_MS
+    with pytest.raises(UnknownKeyIdError):
+        keyring.verify("salt", "value", "x", "k2")
