@@ -116,7 +116,8 @@ def test_the_name_of_the_current_key_is_no_key(keyring: Keyring, clock: Clock) -
 @pytest.mark.parametrize(
     "keys", ["", "x", "[]", "null", "7", "{}", '{"current": "k1"}', '{"k1": "a"}',
              '{"current": "k1", "k1": ""}', '{"current": null, "k1": "a"}', '{"current": ["k1"]}',
-             '{"current": "current"}', '{"current": "k1", "k1": 7}', '{"current": "k1", "k1": "short"}',
+             '{"current": "current"}', '{"current": "k1", "k1": 7}',
+             '{"current": "k1", "k1": "short"}',
              '{"current": "k1", "k1": "' + "a" * 32 + '", "k2": ["' + "b" * 32 + '"]}'],
 )  # fmt: skip
 def test_a_secret_that_names_no_key_is_our_fault(
