@@ -25,7 +25,10 @@ VALUES = {
     "Partition": "aws",
 }
 APPEND_ONLY = {"AuditRecordsTableArn"}
-DELETE_ALLOWED = {("api_handler", "AgentIdentitiesTableArn")}
+DELETE_ALLOWED = {
+    ("api_handler", "AgentIdentitiesTableArn"),
+    ("run_jobs", "AgentIdentitiesTableArn"),
+}
 
 
 def statements(function: str) -> list[dict[str, Any]]:
