@@ -10,17 +10,20 @@ TESTS ?=
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Temporary files of the tests stay in the checkout.
+export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.local
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up local test test-unit test-functional test-contract test-e2e \
 	check format lint types imports infra-lint deploy destroy bootstrap requirements schemas clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## Install everything into the checkout
 
 $(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml
 	@echo "Installing into $(VENV) (a minute, once) ..."
+	@mkdir -p .local
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
 	@rm -rf $(VENV)/lambda-runtime
@@ -41,15 +44,19 @@ local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 test: test-unit test-contract test-functional test-e2e ## All tests
 
 test-unit: $(INSTALLED) ## Without sockets
+	@mkdir -p .local
 	$(BIN)/python -m pytest tests/unit $(TESTS)
 
 test-contract: $(INSTALLED) ## Template, policies, package, emulator
+	@mkdir -p .local
 	$(BIN)/python -m pytest tests/contract $(TESTS)
 
 test-functional: $(INSTALLED) ## The app on moto, in process
+	@mkdir -p .local
 	$(BIN)/python -m pytest tests/functional $(TESTS)
 
 test-e2e: $(INSTALLED) ## The deployed package and a real agent, on the emulated cloud
+	@mkdir -p .local
 	$(BIN)/python -m pytest tests/e2e $(TESTS)
 
 check: format lint types imports infra-lint test ## The gate: what CI runs
@@ -91,6 +98,6 @@ schemas: $(INSTALLED) ## Write docs/events/*.schema.json anew
 	@$(BIN)/python -m tests.contract.write_event_schemas
 
 clean: ## Remove everything that was installed or generated
-	rm -rf $(VENV) build dist .local .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) build dist .local agent/build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache agent/src/*.egg-info .chalice/deployed .chalice/deployments
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,7 +19,8 @@ ShortText = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=1
 Note = Annotated[str, Meta(pattern=_NO_CONTROLS, min_length=1, max_length=500)]
 LabelKey = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._/-]{0,62}\Z", max_length=63)]
 LabelValue = Annotated[str, Meta(pattern=_NO_CONTROLS, max_length=128)]
-Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=32)]
+MOST_LABELS = 32
+Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=MOST_LABELS)]
 Nonce = Annotated[str, Meta(pattern=_TOKEN, min_length=16, max_length=64)]
 Cidr = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f.:/]+\Z", max_length=49)]
 EnvironmentId = Annotated[str, Meta(pattern=rf"\A{ids.ENVIRONMENT}_{ids.BODY}\Z")]

@@ -84,10 +84,13 @@ class Runtime:
         from botocore.config import Config  # noqa: PLC0415
 
         config = Config(
-            connect_timeout=2,
-            read_timeout=5,
-            retries={"total_max_attempts": 3, "mode": "standard"},
+            connect_timeout=1,
+            read_timeout=3,
+            retries={"total_max_attempts": 2, "mode": "standard"},
             signature_version="s3v4" if service == "s3" else None,
+            # Presigned addresses must name the region: the global endpoint redirects for hours
+            # after a bucket is made, and in newer regions refuses for ever.
+            s3={"addressing_style": "virtual"} if service == "s3" else None,
         )
         return boto3.client(service, config=config)  # type: ignore[call-overload]
 

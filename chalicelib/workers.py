@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from chalicelib import runtime
+from chalicelib.errors import DomainError
 from chalicelib.evidence.publisher import Poison, Published
 from chalicelib.flows import cascade, presence_sweep, verify_upload
 from chalicelib.store import audit_records, jobs
@@ -49,7 +50,13 @@ def run_jobs(records: Iterable[dict[str, Any]], context: Any) -> None:  # noqa: 
             now.publisher.dead_letter(Poison(record, f"{type(error).__name__}: {error}"))
             continue
         tools = cascade.CascadeTools(now.patience, now.clock, time_is_up(context))
-        cascade.step(tools, written.organization, written.job, written.step)
+        try:
+            cascade.step(tools, written.organization, written.job, written.step)
+        except DomainError:
+            raise  # Ours, for a moment: the stream delivers the record again.
+        except Exception as error:  # noqa: BLE001 - a defect must not block every tenant's jobs
+            logger.exception("job step failed", job=written.job)
+            now.publisher.dead_letter(Poison(record, f"{type(error).__name__}: {error}"))
 
 
 def sweep(context: Any) -> presence_sweep.Swept:  # noqa: ANN401

@@ -7,7 +7,10 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from types import FrameType
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infra.console import say
+from infra.errors import DeployError
 
 COMMANDS = {
     "deploy": "create a stage, or bring it up to date",
@@ -54,6 +57,10 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return _KILLED_BY + signal.SIGINT
+    except (DeployError, BotoCoreError, ClientError) as error:
+        # Such as: no region, no credentials, or a permission that is missing.
+        say(f"{name}: {error}")
+        return 1
     return code
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra import chalice_state, gateway, inventory, smoke, stack
 from infra.children import run_child
@@ -16,10 +19,18 @@ from infra.errors import DeployError
 from infra.project import Project, public_url, stage_project
 from infra.target import Target
 
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # `python -m chalice` does not exist; this is what its console script does.
 _CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+
+UPLOADS_FUNCTION = "verify_upload"
+# A minute: far longer than IAM usually takes to tell Lambda of a policy.
+_ATTEMPTS = 13
+_PAUSE_SECONDS = 5.0
 
 _PARAMETERS = {
     "domain": ("DomainName", "custom domain of the API; '' takes it away"),
@@ -28,6 +39,10 @@ _PARAMETERS = {
     "alarm_topic_arn": ("AlarmTopicArn", "SNS topic for the alarms"),
     "artifact_retention_days": ("ArtifactRetentionDays", "days for which artifacts are kept"),
     "log_retention_days": ("LogRetentionDays", "days for which logs are kept"),
+    "presence_bucket_seconds": (
+        "PresenceBucketSeconds",
+        "how coarse, and how late at most, offline agents are found; only narrow it",
+    ),
 }
 
 
@@ -67,8 +82,8 @@ def deploy(
         DeployError: it cannot be done; says why and what to do.
     """
     work = work_dir or project_root / "build"
-    _release_domain(target)
-    outputs = stack.apply(target, say=say)
+    with _domain_released(target, say):
+        outputs = stack.apply(target, say=say)
     project = stage_project(target, project_root, work, outputs)
     bucket = outputs["BucketName"]
     chalice_state.restore(target, project, bucket, adopt)
@@ -80,6 +95,7 @@ def deploy(
     if domain := outputs.get("ApiDomainName"):
         gateway.map_domain(target, rest_api_id, domain)
         say(f"domain {domain}: serves the stage; its DNS target is {outputs['ApiDomainTarget']}")
+    keep_failed_uploads(target, outputs["DeadLetterQueueArn"])
     gateway_url = inventory.api_url(target, rest_api_id)
     smoke.healthy(target.public_url.rstrip("/") if target.public_url else gateway_url)
     url = public_url(target, outputs) or gateway_url
@@ -87,15 +103,52 @@ def deploy(
     return Deployment(url, dict(outputs), rest_api_id)
 
 
-def _release_domain(target: Target) -> None:
-    """Let go of a custom domain that is about to be replaced or taken away.
+def _domain_released(target: Target, say: Say) -> AbstractContextManager[None]:
+    """Let go of a custom domain that is about to be replaced or taken away, unless that fails.
 
     The stack made the domain but not its mapping, which nobody would remove any more.
     """
     present = stack.describe(target)
     domain = stack.outputs(present).get("ApiDomainName") if present else None
     if domain and target.parameters.get("DomainName", domain) != domain:
-        gateway.unmap_domain(target, domain)
+        return gateway.domain_released(target, domain, say=say)
+    return nullcontext()
+
+
+def keep_failed_uploads(
+    target: Target, queue_arn: str, *, sleep: Callable[[float], object] = time.sleep
+) -> None:
+    """Let Lambda send S3's events that verify_upload failed on to the queue, not drop them.
+
+    Lambda checks that the function's role may send there, and learns of a policy that was just
+    written some seconds later.
+
+    Args:
+        target: the stage.
+        queue_arn: the dead-letter queue.
+        sleep: waits between attempts.
+
+    Raises:
+        DeployError: Lambda refuses.
+    """
+    client: LambdaClient = target.client("lambda")
+    for attempt in range(_ATTEMPTS):
+        try:
+            client.put_function_event_invoke_config(
+                FunctionName=f"{target.stack_name}-{UPLOADS_FUNCTION}",
+                MaximumRetryAttempts=2,
+                MaximumEventAgeInSeconds=21_600,
+                DestinationConfig={"OnFailure": {"Destination": queue_arn}},
+            )
+        except (
+            client.exceptions.InvalidParameterValueException,
+            client.exceptions.ResourceConflictException,
+        ) as error:
+            if attempt + 1 == _ATTEMPTS:
+                raise DeployError(f"failed uploads would be dropped: {error}") from error
+            sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def build_package(target: Target, project: Project, cache: Path, *, say: Say) -> None:
@@ -139,14 +192,18 @@ def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{option.replace('_', '-')}", help=f"{text}; unset: as it is")
 
 
-def run(args: Namespace) -> int:
-    """Deploy with the credentials of the environment."""
-    parameters = {
+def parameters(args: Namespace) -> dict[str, str]:
+    """The stack parameters that were asked for, and only those."""
+    return {
         parameter: getattr(args, option)
         for option, (parameter, _) in _PARAMETERS.items()
         if getattr(args, option) is not None
     }
-    target = Target(args.stage, os.environ, parameters=parameters)
+
+
+def run(args: Namespace) -> int:
+    """Deploy with the credentials of the environment."""
+    target = Target(args.stage, os.environ, parameters=parameters(args))
     try:
         deploy(target, adopt=args.adopt)
     except DeployError as error:

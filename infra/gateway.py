@@ -7,12 +7,17 @@ put back, and the stage redeployed, after each one.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
 
+    from infra.console import Say
     from infra.target import Target
 
 ROOT = "(none)"
@@ -156,6 +161,34 @@ def unmap_domain(target: Target, domain: str) -> None:
     """Undo `map_domain`; API Gateway refuses to delete an API that a domain still serves."""
     if mapping(target, domain) is not None:
         target.client("apigateway").delete_base_path_mapping(domainName=domain, basePath=ROOT)
+
+
+@contextmanager
+def domain_released(target: Target, domain: str, *, say: Say) -> Iterator[None]:
+    """Unmap the domain; map it again, as it was, if what is done meanwhile fails.
+
+    A failed update leaves the domain in place, and the fleet still calls it.
+    """
+    served = mapping(target, domain)
+    unmap_domain(target, domain)
+    try:
+        yield
+    except BaseException:  # Also on Ctrl-C: nobody else would bring the fleet back.
+        if served is not None:
+            _map_again(target, served[0], domain, say)
+        raise
+
+
+def _map_again(target: Target, rest_api_id: str, domain: str, say: Say) -> None:
+    try:
+        map_domain(target, rest_api_id, domain)
+    except ClientError as error:
+        if error.response["Error"].get("Code") == "NotFoundException":
+            say(f"domain {domain}: is gone and serves nothing any more")
+        else:  # Why the update failed matters more, and is about to be said.
+            say(f"domain {domain}: is NOT mapped and serves nothing; deploy again: {error}")
+    else:
+        say(f"domain {domain}: serves the stage again")
 
 
 def mapping(target: Target, domain: str) -> tuple[str, str] | None:

@@ -49,7 +49,7 @@ class LocalStack:
 def local_stack(
     *,
     heartbeat_interval: int = 60,
-    settings: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str] | None = None,
     workers: int = 2,
     say: Say = say,
 ) -> Iterator[LocalStack]:
@@ -59,7 +59,7 @@ def local_stack(
 
     Args:
         heartbeat_interval: of the organization's environment, in seconds.
-        settings: further `ROLLCALL_…` settings of the stage.
+        parameters: of the stage's stack; defaults hold for the others.
         workers: the most worker processes of a function.
         say: takes the lines that tell what is done.
 
@@ -67,7 +67,7 @@ def local_stack(
         DeployError: the stage could not be deployed.
     """
     with work_folder() as work, EmulatedCloud(work / "cloud", workers=workers) as cloud:
-        target = emulated_target(cloud, settings or {})
+        target = emulated_target(cloud, parameters or {})
         deployment = deploy(target, work_dir=work / "build", say=say)
         made = bootstrap_child(target, work / "bootstrap.json", heartbeat_interval, say)
         yield LocalStack(cloud, target, deployment.outputs, **made)
@@ -86,7 +86,7 @@ def work_folder() -> Iterator[Path]:
 
 
 def emulated_target(
-    cloud: EmulatedCloud, settings: Mapping[str, str], stage: str = STAGE, url: str | None = None
+    cloud: EmulatedCloud, parameters: Mapping[str, str], stage: str = STAGE, url: str | None = None
 ) -> Target:
     """The stage's target: the emulated account, and nothing of the developer's own."""
     inherited = {
@@ -95,7 +95,10 @@ def emulated_target(
         if not name.startswith(("AWS_", "ROLLCALL_"))
     }
     return Target(
-        stage, {**inherited, **settings, **cloud.environ}, public_url=url or cloud.api_url(stage)
+        stage,
+        {**inherited, **cloud.environ},
+        public_url=url or cloud.api_url(stage),
+        parameters=parameters,
     )
 
 

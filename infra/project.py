@@ -73,7 +73,7 @@ def stage_project(
 
 
 def environment(target: Target, outputs: Mapping[str, str]) -> dict[str, str]:
-    """The functions' environment."""
+    """The functions' environment: of the stack and nothing of the deployer's shell."""
     needed = {
         "ROLLCALL_TABLE_PREFIX": "TablePrefix",
         "ROLLCALL_BUCKET": "BucketName",
@@ -83,6 +83,7 @@ def environment(target: Target, outputs: Mapping[str, str]) -> dict[str, str]:
         "ROLLCALL_AUDIT_STREAM_ARN": "AuditRecordsStreamArn",
         "ROLLCALL_JOBS_STREAM_ARN": "JobsStreamArn",
         "ROLLCALL_ARTIFACT_RETENTION_DAYS": "ArtifactRetentionDays",
+        "ROLLCALL_PRESENCE_BUCKET_SECONDS": "PresenceBucketSeconds",
     }
     values = {
         "ROLLCALL_STAGE": target.stage,
@@ -95,8 +96,6 @@ def environment(target: Target, outputs: Mapping[str, str]) -> dict[str, str]:
         values[variable] = outputs[output]
     if url := public_url(target, outputs):
         values["ROLLCALL_PUBLIC_URL"] = url
-    if seconds := target.environ.get("ROLLCALL_PRESENCE_BUCKET_SECONDS"):
-        values["ROLLCALL_PRESENCE_BUCKET_SECONDS"] = seconds
     return values
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from chalice import Blueprint, Response
 
 from chalicelib.api.problems import problem
-from chalicelib.errors import DomainError
+from chalicelib.errors import DomainError, Unavailable
 from chalicelib.telemetry import logger
 
+_AFTER_A_DEFECT = 30
 View = Callable[..., Response]
 
 
@@ -49,9 +50,16 @@ class Api(Blueprint):
                 return problem(error, request_id)
             except Exception:  # noqa: BLE001 - the last stop: nothing may escape unrendered
                 logger.exception("view failed", view=view.__name__, request_id=request_id)
-                return problem(DomainError("Something went wrong on our side."), request_id)
+                return problem(_ours(), request_id)
 
         return guarded
+
+
+def _ours() -> Unavailable:
+    # What is our fault is 503, a defect too: an agent keeps its key and comes back.
+    return Unavailable(
+        "Something went wrong on our side.", code=DomainError.code, seconds=_AFTER_A_DEFECT
+    )
 
 
 def _log(view: str, request_id: str, error: DomainError) -> None:

@@ -1,5 +1,6 @@
 """The keyring: HMAC-SHA-256 under the stage's runtime signing secret, with explicit key ids."""
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -10,6 +11,7 @@ from itsdangerous import Signer
 from chalicelib.errors import Unavailable
 
 REFETCH_EVERY_MS = 60_000
+KEPT_MS = 300_000
 _SHORTEST_KEY = 32
 Fetch = Callable[[], str]
 Clock = Callable[[], int]
@@ -23,8 +25,8 @@ class Keyring:
     """Signs and checks short texts.
 
     The secret is a JSON object: `current` names the key that signs, every other member is a key.
-    It is fetched at first use; an unknown key id fetches it again, at most once a minute, so
-    that junk cannot turn into requests.
+    It is fetched at first use and every five minutes; an unknown key id fetches it again, at most
+    once a minute, so that junk cannot turn into requests.
 
     Args:
         fetch: returns the secret's text; may raise anything.
@@ -64,7 +66,14 @@ class Keyring:
         return hmac.compare_digest(expected, signature.encode())
 
     def _loaded(self) -> dict[str, str]:
-        return self._keys or self._read()
+        if not self._keys:
+            return self._read()
+        if self._clock() - self._fetched_at >= KEPT_MS:
+            # So that a key which was added is known before it is made current. An outage of the
+            # secret does not make a worker forget the keys that it has.
+            with contextlib.suppress(Unavailable):
+                return self._read()
+        return self._keys
 
     def _refetched(self) -> dict[str, str]:
         if self._clock() - self._fetched_at >= REFETCH_EVERY_MS:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.evidence.envelope import SOURCE, Envelope, rfc3339
 from chalicelib.evidence.events import ALL
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _MOST_ENTRIES = 10  # PutEvents takes no more
+_MOST_BYTES = 200_000  # it takes 256 KB in all; source, type and bus name count too
+_ENTRY_OVERHEAD = 500
+_SERVER_ERROR = 500
 _ATTEMPTS = 3
 # A queue takes 256 KiB and a row may have 400: what cannot be put away would block the shard.
 _LONGEST_LETTER = 240_000
@@ -120,20 +124,24 @@ class Publisher:
                 again.
         """
         entries: list[PutEventsRequestEntryTypeDef] = []
-        poison = 0
+        poison: list[Poison] = []
         for record in records:
             if isinstance(record, Poison):
-                poison += self.dead_letter(record)
+                poison.append(record)
                 continue
             try:
                 entries.append(self._entry(envelope_of(record)))
             except (ValueError, TypeError, OverflowError) as error:
                 # The id alone finds no row: the key does, and it is there even where no id is.
                 place = {"pk": record.pk, "sort": record.sort, "id": record.id}
-                poison += self.dead_letter(Poison(place, str(error)))
+                poison.append(Poison(place, str(error)))
         for chunk in _chunks(entries):
             poison += self._put(chunk)
-        return Published(len(entries), poison)
+        # Letters come last: while EventBridge is down the batch comes again and again, and each
+        # time would send them anew.
+        for letter in poison:
+            self.dead_letter(letter)
+        return Published(len(entries), len(poison))
 
     def _entry(self, envelope: Envelope) -> "PutEventsRequestEntryTypeDef":
         return {
@@ -144,10 +152,14 @@ class Publisher:
             "Resources": [],
         }
 
-    def _put(self, entries: list["PutEventsRequestEntryTypeDef"]) -> int:
-        poison = 0
+    def _put(self, entries: list["PutEventsRequestEntryTypeDef"]) -> list[Poison]:
+        """Put some entries, and return those that EventBridge will never take."""
+        poison: list[Poison] = []
         for _ in range(_ATTEMPTS):
-            answer = self._events.put_events(Entries=entries)
+            try:
+                answer = self._events.put_events(Entries=entries)
+            except (ClientError, BotoCoreError) as error:
+                return poison + self._put_one_by_one(entries, error)
             if not answer["FailedEntryCount"]:
                 return poison
             again = []
@@ -156,25 +168,53 @@ class Publisher:
                 if code in _PASSING:
                     again.append(entry)
                 elif code is not None:
-                    detail = {"Detail": entry.get("Detail", "")}
-                    poison += self.dead_letter(Poison(detail, f"EventBridge: {code}"))
+                    poison.append(_refused(entry, code))
             entries = again
             if not entries:
                 return poison
         raise NotPublishedError(f"{len(entries)} events were not taken")
 
-    def dead_letter(self, poison: Poison) -> int:
+    def _put_one_by_one(
+        self, entries: list["PutEventsRequestEntryTypeDef"], error: Exception
+    ) -> list[Poison]:
+        """After a refusal of a whole request: one wrong entry must not hold up the others."""
+        if not isinstance(error, ClientError) or _will_pass(error):
+            raise NotPublishedError(f"EventBridge: {type(error).__name__}") from error
+        if len(entries) == 1:
+            return [_refused(entries[0], error.response["Error"]["Code"])]
+        return [poison for entry in entries for poison in self._put([entry])]
+
+    def dead_letter(self, poison: Poison) -> None:
         """Send a record that nothing can be made of to the queue that people look at."""
         body = json.dumps({"error": poison.error, "record": poison.image}, default=str)
         if len(body) > _LONGEST_LETTER:
             cut = body[: _LONGEST_LETTER // 2]  # quoting it again may double it
             body = json.dumps({"error": poison.error[:1000], "record": cut})
         self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
-        return 1
+
+
+def _refused(entry: "PutEventsRequestEntryTypeDef", code: str) -> Poison:
+    return Poison({"Detail": entry.get("Detail", "")}, f"EventBridge: {code}")
+
+
+def _will_pass(error: ClientError) -> bool:
+    """Whether the same request may be taken later: an outage, throttling, or our permissions."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    code = error.response.get("Error", {}).get("Code", "")
+    return status >= _SERVER_ERROR or code in _PASSING or code.startswith(("Throttl", "AccessDen"))
 
 
 def _chunks(
     entries: list["PutEventsRequestEntryTypeDef"],
 ) -> Iterator[list["PutEventsRequestEntryTypeDef"]]:
-    for start in range(0, len(entries), _MOST_ENTRIES):
-        yield entries[start : start + _MOST_ENTRIES]
+    chunk: list[PutEventsRequestEntryTypeDef] = []
+    size = 0
+    for entry in entries:
+        weight = len(entry.get("Detail", "").encode()) + _ENTRY_OVERHEAD
+        if chunk and (len(chunk) == _MOST_ENTRIES or size + weight > _MOST_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += weight
+    if chunk:
+        yield chunk

@@ -4,10 +4,11 @@ import hashlib
 from dataclasses import dataclass
 
 from chalicelib.credentials.opaque import OpaqueClaims
-from chalicelib.errors import Conflict, DomainError, Forbidden, Gone
+from chalicelib.errors import Conflict, DomainError, Forbidden, Gone, Malformed
 from chalicelib.evidence.events import EnrollmentFailed
 from chalicelib.evidence.record import Origin
 from chalicelib.evidence.record import refusal as refusal_evidence
+from chalicelib.fields import MOST_LABELS
 from chalicelib.flows import admission
 from chalicelib.flows.csr import CsrFacts, facts_of
 from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
@@ -143,6 +144,7 @@ def _enrol(
     csr: CsrFacts | None,
     idempotency: bytes | None,
 ) -> Enrolled:
+    _within_limits(found.token, request)
     names = attempt_names(request)
     name = next(names)
     candidate = Candidate.create(tools.keyring, origin, found.token, found.fingerprint_key, request)
@@ -176,6 +178,14 @@ def _enrol(
                 )
             name = taken
     raise AssertionError("unreachable: patience raises")
+
+
+def _within_limits(token: EnrollmentTokenItem, request: ExchangeRequest) -> None:
+    if len({**request.labels, **(token.labels or {})}) > MOST_LABELS:
+        raise Malformed(
+            "Together with the token's there are too many labels.",
+            extra={"errors": [{"path": "labels", "message": f"at most {MOST_LABELS} in all"}]},
+        )
 
 
 def _wrote_it_before(cancelled: Cancelled, candidate: Candidate) -> bool:

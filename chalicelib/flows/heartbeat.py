@@ -13,7 +13,7 @@ from chalicelib.flows import presence_verdict
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_control import Controls
 from chalicelib.flows.refusals import RefusalLog
-from chalicelib.store import audit_records, presence_writes
+from chalicelib.store import agent_presence, audit_records, presence_writes
 from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem, due_key
 from chalicelib.store.presence_writes import Accepted, Beat, NotAccepted
 from chalicelib.store.transaction import Transaction
@@ -73,7 +73,7 @@ def hear(
     ).heartbeat_interval
     beat = _beat(tools, origin, claims, request, interval)
     try:
-        _bound_to_the_key(claims, request)
+        _bound_to_the_key(claims, request, beat)
         _write(tools, origin, beat)
     except DomainError as error:
         if error.status < 500:  # noqa: PLR2004 - ours are no refusals
@@ -106,13 +106,18 @@ def _beat(
     )
 
 
-def _bound_to_the_key(claims: RuntimeClaims, request: HeartbeatRequest) -> None:
-    if request.collector_id not in (None, claims.collector):
+def _bound_to_the_key(claims: RuntimeClaims, request: HeartbeatRequest, beat: Beat) -> None:
+    collector = request.collector_id in (None, claims.collector)
+    asset = request.asset_id in (None, claims.asset)
+    if collector and asset:
+        return
+    # The row's own reasons come first, for a wrong collector as for a right one.
+    _allowed(agent_presence.find(beat.organization, beat.agent), beat)
+    if not collector:
         raise Unauthenticated(
             "The runtime key belongs to another collector.", code="key_wrong_collector"
         )
-    if request.asset_id not in (None, claims.asset):
-        raise Unauthenticated("The runtime key belongs to another asset.", code="key_wrong_asset")
+    raise Unauthenticated("The runtime key belongs to another asset.", code="key_wrong_asset")
 
 
 def _write(tools: HeartbeatTools, origin: Origin, beat: Beat) -> None:

@@ -22,6 +22,7 @@ from chalicelib.store.transaction import Cancelled, Transaction
 
 LONGEST_TTL = 30 * 86_400
 MOST_USES = 10_000
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,12 +134,20 @@ def _transaction(
 
 def _networks(cidrs: list[str]) -> list[str]:
     try:
-        return [str(ipaddress.ip_network(cidr)) for cidr in cidrs]
+        return [str(_network(cidr)) for cidr in cidrs]
     except ValueError as error:
         raise Malformed(
             "A source network is not valid.",
             extra={"errors": [{"path": "source_cidrs", "message": str(error)}]},
         ) from error
+
+
+def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    network = ipaddress.ip_network(cidr)
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        # An address is compared in its own family, so such a network would admit nobody.
+        raise ValueError(f"{cidr}: write an IPv4 network as one")
+    return network
 
 
 def _wrote_it_before(cancelled: Cancelled, token: str) -> bool:

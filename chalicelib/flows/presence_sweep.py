@@ -1,7 +1,9 @@
 """The presence sweep: finds overdue agents in closed buckets of the index, and never scans."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 from chalicelib.errors import Contention
 from chalicelib.evidence.envelope import rfc3339
@@ -12,6 +14,8 @@ from chalicelib.store import agent_presence, audit_records, presence_writes, swe
 from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem, bucket_of
 from chalicelib.store.transaction import Transaction
 
+_AT_ONCE = 8
+_CHUNK = 64
 _FIRST_LOOK_BACK_BUCKETS = 288
 """A day of buckets of the default width; a day of narrow ones would take a sweep minutes."""
 
@@ -70,15 +74,31 @@ def sweep(tools: SweepTools) -> Swept:
 
 
 def _sweep_bucket(tools: SweepTools, bucket: int) -> tuple[int, bool]:
-    """How many agents of a bucket went offline, and whether none was left for the next sweep."""
+    """How many agents of a bucket went offline, and whether none was left for the next sweep.
+
+    When a whole site falls silent, one bucket holds most of a fleet: agents are marked several at
+    a time, and when time is up the rest waits for the next sweep, which no longer finds these.
+    """
     marked, finished = 0, True
-    for organization, agent in agent_presence.overdue_in(bucket):
-        try:
-            marked += _mark_offline(tools, organization, agent)
-        except Contention:
-            # One agent's busy row must not keep the others' absence a secret.
-            finished = False
+    agents = agent_presence.overdue_in(bucket)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        chunk = list(islice(agents, _CHUNK))
+        while chunk:
+            outcomes = list(pool.map(lambda agent: _attempt(tools, *agent), chunk))
+            marked += outcomes.count(True)
+            finished = finished and None not in outcomes
+            chunk = list(islice(agents, _CHUNK))
+            if chunk and tools.time_is_up():
+                return marked, False
     return marked, finished
+
+
+def _attempt(tools: SweepTools, organization: str, agent: str) -> bool | None:
+    """Whether the agent went offline; None where its row was too busy to tell."""
+    try:
+        return _mark_offline(tools, organization, agent)
+    except Contention:
+        return None  # One agent's busy row must not keep the others' absence a secret.
 
 
 def _mark_offline(tools: SweepTools, organization: str, agent: str) -> bool:

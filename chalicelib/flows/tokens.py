@@ -101,7 +101,7 @@ def revoke(
     job_id = _job_of(origin.organization, token)
     for _ in patience.rounds():
         ended = row.status == REVOKED
-        running = request.cascade and _job_is_there(origin.organization, job_id)
+        running = request.cascade and _job_is_there(origin.organization, job_id, origin.now)
         if ended and (running or not request.cascade):
             break
         cancelled = _transaction(
@@ -122,9 +122,9 @@ def _job_of(organization: str, token: str) -> str:
     return ids.derived(ids.JOB, hashlib.sha256(seed.encode()).digest())
 
 
-def _job_is_there(organization: str, job: str) -> bool:
+def _job_is_there(organization: str, job: str, now: int) -> bool:
     row = jobs.find(organization, job)
-    return row is not None and row.status != jobs.FAILED
+    return row is not None and not jobs.may_start_again(row, now)
 
 
 def _transaction(

@@ -22,11 +22,12 @@ def connection() -> Connection:
     """The process's connection.
 
     pynamodb would make a client for each model; a cold start pays for every one of them, and for
-    every TLS handshake. Short time-outs leave room for a retry inside API Gateway's 29 s.
+    every TLS handshake. Short time-outs leave room for two retries, and for an answer of our own,
+    before the function's own time is over.
     """
     return Connection(
-        connect_timeout_seconds=2,
-        read_timeout_seconds=4,
+        connect_timeout_seconds=1,
+        read_timeout_seconds=3,
         retry_configuration={"total_max_attempts": 3, "mode": "standard"},
     )
 

@@ -15,6 +15,7 @@ QUEUED = "queued"
 RUNNING = "running"
 DONE = "done"
 FAILED = "failed"
+STALLED_MS = 15 * 60_000
 KEPT = datetime.timedelta(days=90)
 
 
@@ -60,6 +61,16 @@ def find(organization: str, job: str) -> JobItem | None:
     return JobItem.read(f"{organization}#{job}")
 
 
+def may_start_again(row: JobItem, now: int) -> bool:
+    """Whether asking again starts the job anew: it failed, or nothing drives it any more.
+
+    A step takes five minutes at the most, so one that was not heard of for longer has lost the
+    stream's record that would have started the next.
+    """
+    stalled = row.status != DONE and int(row.updated_at) < now - STALLED_MS
+    return row.status == FAILED or stalled
+
+
 def start(
     transaction: Transaction,
     organization: str,
@@ -70,7 +81,7 @@ def start(
     note: str | None,
     origin: Origin,
 ) -> None:
-    """Add a job (part `job`); refused where it exists, unless it failed: then it starts again."""
+    """Add a job (part `job`); refused where it exists, unless it failed or stands still."""
     moment = datetime.datetime.fromtimestamp(origin.now // 1000, tz=datetime.UTC)
     transaction.put(
         "job",
@@ -89,7 +100,9 @@ def start(
             updated_at=origin.now,
             ttl=moment + KEPT,
         ),
-        JobItem.pk.does_not_exist() | (JobItem.status == FAILED),
+        JobItem.pk.does_not_exist()
+        | (JobItem.status == FAILED)
+        | ((JobItem.status != DONE) & (JobItem.updated_at < origin.now - STALLED_MS)),
     )
 
 

@@ -7,17 +7,16 @@ all shards.
 
 import heapq
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from chalicelib.store.connection import guarded
 
 SHARDS = 8
 LOWEST, HIGHEST = "!", "~"
 """Below and above every sort key: they are printable ASCII and begin with a letter or digit."""
-Row = TypeVar("Row")
 
 
 def shard_of(identifier: str, shards: int = SHARDS) -> int:
@@ -70,14 +69,3 @@ def merged(
         ):
             if by_sort(row) != span.after:
                 yield row
-
-
-def take(rows: Iterator[Row], limit: int, wanted: Callable[[Row], bool]) -> list[Row]:
-    """The first rows that are wanted, at most `limit`."""
-    page: list[Row] = []
-    for row in rows:
-        if wanted(row):
-            page.append(row)
-            if len(page) == limit:
-                break
-    return page

@@ -9,12 +9,12 @@ _PK = "overdue#watermark"
 
 
 def read() -> int | None:
-    """The start (seconds since the epoch) of the newest bucket that was found empty."""
+    """The start (seconds since the epoch) of the newest bucket that was worked through."""
     row = AgentPresenceItem.read(_PK)
     return None if row is None or row.swept_through is None else int(row.swept_through)
 
 
 def advance(bucket: int) -> None:
-    """Remember that a bucket and all before it are empty."""
+    """Remember that a bucket and all before it were worked through."""
     with guarded():
         AgentPresenceItem(_PK, swept_through=bucket).save()

@@ -176,6 +176,14 @@ def test_every_alarm_reaches_the_topic_if_there_is_one() -> None:
         assert alarm["AlarmActions"] == chosen
 
 
+def test_buckets_of_presence_have_a_bounded_width_that_every_clone_reads_from_the_stack() -> None:
+    document = template.load()
+    parameter = document["Parameters"]["PresenceBucketSeconds"]
+    bounds = (parameter["MinValue"], parameter["Default"], parameter["MaxValue"])
+    assert (parameter["Type"], bounds) == ("Number", (1, 300, 3600))
+    assert document["Outputs"]["PresenceBucketSeconds"]["Value"] == {"Ref": "PresenceBucketSeconds"}
+
+
 def test_the_deployer_finds_the_names_of_what_is_kept() -> None:
     names = {"Stage": "prod", "AWS::AccountId": "123456789012", "AWS::Region": "eu-central-1"}
     kept = {item.name for item in template.retained(names)}

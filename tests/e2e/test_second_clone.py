@@ -36,8 +36,9 @@ class Rig:
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     root = tmp_path_factory.mktemp("clones")
     with EmulatedCloud(root / "cloud") as cloud:
+        first = emulated_target(cloud, {"PresenceBucketSeconds": "60"}, "prod")
+        deployed = deploy(first, clone(root / "first"))
         target = emulated_target(cloud, {}, "prod")
-        deployed = deploy(target, clone(root / "first"))
         operator = bootstrap_child(target, root / "operator.json", 1, say)
         agent = AgentProcess(root / "host", deployed.url)
         assert agent.enroll(mint(operator)).returncode == 0
@@ -82,6 +83,19 @@ def test_it_keeps_api_url_functions_and_fleet(rig: Rig, tmp_path: Path) -> None:
     another = AgentProcess(tmp_path / "another", deployed.url)
     assert another.enroll(mint(rig.operator)).returncode == 0
     assert not (second / ".local").exists()
+
+
+def test_it_keeps_settings_that_only_the_first_clone_was_told(rig: Rig, tmp_path: Path) -> None:
+    deployed = deploy(rig.target, clone(tmp_path / "second"))
+
+    assert deployed.outputs["PresenceBucketSeconds"] == "60"
+    client = rig.target.client("lambda")
+    for name in functions(rig.target):
+        variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        assert variables["ROLLCALL_PRESENCE_BUCKET_SECONDS"] == "60", name
+    failing = client.get_function_event_invoke_config(FunctionName="rollcall-prod-verify_upload")
+    queue = deployed.outputs["DeadLetterQueueArn"]
+    assert failing["DestinationConfig"]["OnFailure"] == {"Destination": queue}
 
 
 def test_a_clone_that_finds_no_state_refuses_to_make_a_second_api(rig: Rig, tmp_path: Path) -> None:

@@ -171,3 +171,15 @@ def test_a_key_comes_url_encoded(tenant: Tenant, host: Host) -> None:
     artifact = announced(host)
     key = put_incoming(tenant, host.agent_id, artifact, CONTENT)
     assert workers.verify(key.replace("_", "%5F").replace("/", "%2F"), None) == "stored"
+
+
+def test_what_comes_by_a_form_from_before_the_revoke_is_not_kept(
+    tenant: Tenant, host: Host
+) -> None:
+    artifact = announced(host)
+    assert tenant.call("POST", f"/agents/{host.agent_id}/revoke").status == 200
+    key = put_incoming(tenant, host.agent_id, artifact, CONTENT)
+    assert workers.verify(key, None) == "rejected"
+    seen = tenant.call("GET", f"/agents/{host.agent_id}/artifacts/{artifact}").body
+    assert (seen["status"], seen["reason"]) == ("rejected", "agent_revoked")
+    assert objects("incoming", tenant) == objects("artifacts", tenant) == []

@@ -94,8 +94,9 @@ def test_a_fault_of_ours_is_a_problem_document_without_its_cause(world: World) -
     now.clock = broken
     answer = send(of("GET", "/api/v1/agents").request(world))
     now.clock = world.tenant.api.clock
-    assert (answer.status, answer.code) == (500, "internal_error")
+    assert (answer.status, answer.code) == (503, "internal_error")
     assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "30"
     assert answer.body["request_id"] == answer.request_id
     assert "private" not in answer.text
     assert "Zero" not in answer.text

@@ -10,7 +10,7 @@ from rollcall_agent.say import clean
 _MINT: Final = "ask an operator to mint a new enrollment token, then run enroll with it"
 _COPIED_WHOLE: Final = "check that the token was copied whole, or have a new one minted"
 _CHECK_KEY: Final = "the key is kept; if it lasts, ask an operator about this agent"
-_ENROLL_AGAIN: Final = "enroll this host again with a new enrollment token"
+_ENROLL_AGAIN: Final = "run enroll --replace with a new enrollment token"
 _UPDATE: Final = "update the agent, or report this to whoever runs the control plane"
 
 _NEXT: Final = {
@@ -29,7 +29,6 @@ _NEXT: Final = {
     "key_superseded": f"another process rotated this key; if its new key is lost, {_ENROLL_AGAIN}",
     "key_expired": f"ask an operator to revoke this agent, then {_ENROLL_AGAIN}",
     "key_invalid": _CHECK_KEY,
-    "key_unknown": _CHECK_KEY,
     "key_wrong_agent": "ROLLCALL_AGENT_ID and ROLLCALL_AGENT_API_KEY belong to different agents",
     "agent_not_found": _CHECK_KEY,
     "agent_quarantined": "the key is kept; an operator must release this agent",

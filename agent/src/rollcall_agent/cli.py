@@ -70,20 +70,27 @@ def enroll(
     ] = False,
     name: Annotated[str | None, typer.Option(help="Default: derived from the hostname.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Enroll anew although the host has an identity.")
+    ] = False,
     timeout: Timeout = 120,
 ) -> None:
     """Trade an enrollment token for this host's own identity."""
     with _telling() as say:
         settings = Settings.load(config, os.environ)
         labels = _pairs(label, "--label")
-        if (identity := settings.identity()) is not None:
+        if (identity := settings.identity()) is not None and not replace:
             settings.warn_if_exposed(say)
-            say.result(f"Already enrolled as {identity.agent_id}; nothing to do.")
+            say.result(
+                f"Already enrolled as {identity.agent_id}; nothing to do, and no token was used. "
+                "To give this host a new identity: enroll --replace."
+            )
             return
         settings.warn_if_exposed(say)
         base_url = settings.base_url(url)
         token = find_token(settings, say, token_file=token_file, from_stdin=token_stdin)
-        ask = Ask(token, base_url, host_facts.collect(), name, labels)
+        replaces = identity.agent_id if identity is not None else None
+        ask = Ask(token, base_url, host_facts.collect(), name, labels, replaces)
         clock = SystemClock()
         with closing(_connect(settings, base_url, clock)) as plane:
             _enroll(settings, ask, plane, _retry(clock, say, timeout), say)

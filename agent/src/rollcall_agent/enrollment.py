@@ -41,13 +41,18 @@ SAFE_TO_REPEAT: Final = (
 
 @dataclass(frozen=True)
 class Ask:
-    """What one enrollment asks for."""
+    """What one enrollment asks for.
+
+    Attributes:
+        replaces: The agent whose identity is given up for the new one, where there is one.
+    """
 
     token: Secret
     base_url: str
     facts: Mapping[str, str]
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    replaces: str | None = None
 
     def body(self) -> dict[str, object]:
         """Return the body of the exchange."""
@@ -94,7 +99,7 @@ class Enrollment:
     def _run_alone(self, ask: Ask) -> Enrolled:
         file = EnvFile.load(self.path)
         agent_id, key = file.get(AGENT_ID), file.get(AGENT_KEY)
-        if agent_id and key:
+        if agent_id and key and agent_id != ask.replaces:
             # Another process may have finished between the caller's look and the lock.
             return Enrolled(Identity(agent_id, Secret(key)), name=None)
         idempotency_key = self._remember_attempt(file, ask)

@@ -22,6 +22,13 @@ from rollcall_agent.settings import Identity
 GAVE_UP: Final = "Gave up. Running the same command again is safe: equal content is stored once."
 POLL: Final = Backoff(base=0.5, cap=5.0)
 # It becomes a header of the form, where a line break would start another one.
+_WELL_KNOWN: Final = {
+    "application/gzip",
+    "application/json",
+    "application/x-tar",
+    "application/zip",
+    "text/plain",
+}
 _CONTENT_TYPE: Final = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(;[ -~]*)?")
 _FORBIDDEN: Final = 403
 # A policy that was fresh a moment ago has not expired: then 403 means something that will last.
@@ -51,11 +58,11 @@ class Artifact:
         cls, path: Path, kind: str, content_type: str | None, metadata: Mapping[str, str]
     ) -> Artifact:
         """Read the file once and describe it."""
-        guessed = content_type or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        if _CONTENT_TYPE.fullmatch(guessed) is None:
+        said = content_type or _guessed(path)
+        if _CONTENT_TYPE.fullmatch(said) is None:
             raise AgentError("--content-type must look like text/plain.", ExitCode.USAGE)
         size, sha256 = measure(path)
-        return cls(path, kind, size, sha256, guessed, metadata)
+        return cls(path, kind, size, sha256, said, metadata)
 
     def announcement(self) -> dict[str, object]:
         """Return the body that asks for an upload."""
@@ -143,6 +150,12 @@ class Upload:
         path = agent_path(self.identity.agent_id, "artifacts", *below)
         call = Call(method, path, body=body, bearer=self.identity.key, timeout=left)
         return settled(lambda: self.plane.call(call))
+
+
+def _guessed(path: Path) -> str:
+    """Guess from the name; what no control plane takes goes as plain bytes."""
+    guess = mimetypes.guess_type(path.name)[0]
+    return guess if guess in _WELL_KNOWN else "application/octet-stream"
 
 
 def _artifact_id(answer: Answer) -> str:

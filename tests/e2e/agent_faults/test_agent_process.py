@@ -201,3 +201,19 @@ def test_status_shows_everything_but_the_key(
     )
     assert shown["last_state"]["state"] == "online"
     assert enrolled.key not in result.stdout + result.stderr
+
+
+def test_an_identity_is_replaced_only_when_that_is_asked_for(
+    control_plane: FakeControlPlane, agent: AgentProcess
+) -> None:
+    first, second = control_plane.mint(), control_plane.mint()
+    agent.enroll(first)
+    before = agent.settings()["ROLLCALL_AGENT_ID"]
+
+    kept = agent.enroll(second)
+    replaced = agent.run("enroll", "--replace", token=second)
+
+    assert "--replace" in kept.stdout
+    assert control_plane.uses_left[second] == 0
+    assert replaced.returncode == 0
+    assert agent.settings()["ROLLCALL_AGENT_ID"] != before

@@ -27,8 +27,8 @@ class Start(Protocol):
 @pytest.fixture(scope="package")
 def stack() -> Iterator[LocalStack]:
     """The stage: beats each second, buckets of five, and more workers than processors."""
-    settings = {"ROLLCALL_PRESENCE_BUCKET_SECONDS": "5"}
-    with local_stack(heartbeat_interval=1, settings=settings, workers=4) as running:
+    parameters = {"PresenceBucketSeconds": "5"}
+    with local_stack(heartbeat_interval=1, parameters=parameters, workers=4) as running:
         yield running
 
 

@@ -279,3 +279,21 @@ def test_a_host_without_a_hostname_is_not_the_one_that_the_token_names(tenant: T
         tenant.call("GET", f"/agent-enrollment/tokens/{token['enrollment_token_id']}").body["uses"]
         == 0
     )
+
+
+def test_too_many_labels_together_spend_nothing(tenant: Tenant) -> None:
+    token = tenant.mint(labels={f"a{number}": "x" for number in range(20)})
+    refused = tenant.exchange(token["token"], labels={f"b{number}": "x" for number in range(13)})
+    assert (refused.status, refused.code) == (400, "validation_failed")
+    assert uses_of(tenant, token) == 0
+    same = tenant.exchange(token["token"], labels={f"a{number}": "y" for number in range(20)})
+    assert same.status == 201
+
+
+def test_a_network_that_could_admit_nobody_is_not_minted(tenant: Tenant) -> None:
+    answer = tenant.call(
+        "POST",
+        "/agent-enrollment/tokens",
+        {"environment": tenant.environment, "source_cidrs": ["::ffff:10.0.0.0/104"]},
+    )
+    assert (answer.status, answer.code) == (400, "validation_failed")

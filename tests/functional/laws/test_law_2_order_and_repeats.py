@@ -235,3 +235,16 @@ def test_what_ends_the_agent_in_the_middle_of_its_first_beat_wins(
         "scope": "scope_missing",
     }
     assert answer.code == codes[change], answer.body
+
+
+@pytest.mark.parametrize(
+    "said", [{"collector_id": f"col_{'0' * 20}"}, {"asset_id": f"ast_{'0' * 20}"}]
+)
+def test_a_revoked_agent_is_told_so_whatever_collector_it_names(
+    tenant: Tenant, said: dict[str, str]
+) -> None:
+    host = tenant.enroll()
+    assert host.beat().status == 200
+    tenant.call("POST", f"/agents/{host.agent_id}/revoke")
+    refused = host.beat(**said)
+    assert (refused.status, refused.code) == (401, "key_revoked")

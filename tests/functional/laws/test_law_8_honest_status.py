@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib import settings, workers
 from chalicelib.errors import Unavailable
+from chalicelib.flows import presence_sweep
 from chalicelib.store import sweep_watermark
 from chalicelib.store.agent_presence import AgentPresenceItem
 from tests.functional.api import Host, Tenant
@@ -281,3 +282,20 @@ def test_an_agent_that_cannot_keep_its_key_says_so(tenant: Tenant, clock: Frozen
         seen = tenant.call("GET", f"/agents/{host.agent_id}").body
         assert seen["unpersisted"] is unpersisted
         clock.advance(seconds=60)
+
+
+def test_a_sweep_whose_time_is_up_within_a_bucket_leaves_the_rest_to_the_next(
+    tenant: Tenant, swept: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Context:
+        aws_request_id = "r"
+
+        def get_remaining_time_in_millis(self) -> int:
+            return 0
+
+    monkeypatch.setattr(presence_sweep, "_CHUNK", 2)
+    hosts = [online(tenant) for _ in range(5)]
+    swept.advance(seconds=900)
+    marked = [workers.sweep(Context()).offline for _ in range(8)]
+    assert [count for count in marked if count] == [2, 2, 1]
+    assert all(events_of(tenant, host).count("agent.offline") == 1 for host in hosts)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.credentials.signing import REFETCH_EVERY_MS, Keyring, UnknownKeyIdError
+from chalicelib.credentials.signing import KEPT_MS, REFETCH_EVERY_MS, Keyring, UnknownKeyIdError
 from chalicelib.errors import Unavailable
 
 
@@ -72,11 +72,34 @@ def test_only_the_signature_that_was_issued_is_one(keyring: Keyring, spelling: A
     assert not keyring.verify("salt", "value", spelling(signature), "k1")
 
 
-def test_the_secret_is_fetched_once(keyring: Keyring, secret: Secret, clock: Clock) -> None:
+def test_the_secret_is_fetched_once_in_five_minutes(
+    keyring: Keyring, secret: Secret, clock: Clock
+) -> None:
     for _ in range(5):
         keyring.sign("salt", "value", keyring.current_id())
-        clock.now += 10 * REFETCH_EVERY_MS
+        clock.now += KEPT_MS // 5
     assert secret.asked == 1
+    keyring.sign("salt", "value", keyring.current_id())
+    assert secret.asked == 2
+
+
+def test_a_key_that_was_added_is_known_before_it_is_made_current(
+    keyring: Keyring, secret: Secret, clock: Clock
+) -> None:
+    keyring.current_id()
+    secret.keys = {"current": "k1", "k1": "a" * 32, "k2": "b" * 32}
+    clock.now += KEPT_MS
+    assert keyring.current_id() == "k1"
+    assert not keyring.verify("salt", "value", "x", "k2")
+
+
+def test_an_outage_at_the_regular_look_changes_nothing(
+    keyring: Keyring, secret: Secret, clock: Clock
+) -> None:
+    signature = keyring.sign("salt", "value", "k1")
+    secret.error = TimeoutError()
+    clock.now += KEPT_MS
+    assert keyring.verify("salt", "value", signature, "k1")
 
 
 def test_an_unknown_key_is_looked_for_again_at_most_once_a_minute(

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
 
 import botocore.session
@@ -7,6 +7,7 @@ import pytest
 from moto import mock_aws
 
 from infra import gateway
+from infra.errors import DeployError
 from infra.target import Target
 
 ENVIRON = MappingProxyType(
@@ -113,3 +114,63 @@ def test_unmapping_a_domain_can_be_repeated(target: Target) -> None:
     gateway.unmap_domain(target, domain)
     gateway.unmap_domain(target, domain)
     assert gateway.mapping(target, domain) is None
+
+
+def test_a_released_domain_stays_unmapped_when_the_update_succeeds(target: Target) -> None:
+    domain, api = make_domain(target), make_api(target)
+    gateway.map_domain(target, api, domain)
+    with gateway.domain_released(target, domain, say=print):
+        assert gateway.mapping(target, domain) is None
+    assert gateway.mapping(target, domain) is None
+
+
+@pytest.mark.parametrize("failure", [DeployError, KeyboardInterrupt])
+def test_a_released_domain_serves_again_when_the_update_fails(
+    target: Target, failure: type[BaseException]
+) -> None:
+    domain, api = make_domain(target), make_api(target)
+    gateway.map_domain(target, api, domain)
+    lines: list[str] = []
+    with pytest.raises(failure), gateway.domain_released(target, domain, say=lines.append):
+        raise failure
+    assert gateway.mapping(target, domain) == (api, "prod")
+    assert lines == [f"domain {domain}: serves the stage again"]
+
+
+def test_a_domain_that_served_nothing_is_not_mapped_by_a_failure(target: Target) -> None:
+    domain = make_domain(target)
+    with pytest.raises(DeployError), gateway.domain_released(target, domain, say=print):
+        raise DeployError("of the update")
+    assert gateway.mapping(target, domain) is None
+
+
+def fail_after(remove: Callable[..., object], **arguments: str) -> None:
+    remove(**arguments)
+    raise DeployError("of the update")
+
+
+def test_a_failure_is_told_also_when_the_domain_is_gone(target: Target) -> None:
+    domain, api = make_domain(target), make_api(target)
+    gateway.map_domain(target, api, domain)
+    lines: list[str] = []
+    remove = target.client("apigateway").delete_domain_name
+    with (
+        pytest.raises(DeployError, match="of the update"),
+        gateway.domain_released(target, domain, say=lines.append),
+    ):
+        fail_after(remove, domainName=domain)
+    assert lines == [f"domain {domain}: is gone and serves nothing any more"]
+
+
+def test_a_failure_is_told_also_when_the_domain_cannot_be_mapped_again(target: Target) -> None:
+    domain, api = make_domain(target), make_api(target)
+    gateway.map_domain(target, api, domain)
+    lines: list[str] = []
+    remove = target.client("apigateway").delete_rest_api
+    with (
+        pytest.raises(DeployError, match="of the update"),
+        gateway.domain_released(target, domain, say=lines.append),
+    ):
+        fail_after(remove, restApiId=api)
+    (line,) = lines
+    assert "NOT mapped" in line

@@ -18,6 +18,7 @@ OUTPUTS = {
     "AuditRecordsStreamArn": "arn:audit/stream/1",
     "JobsStreamArn": "arn:jobs/stream/1",
     "ArtifactRetentionDays": "90",
+    "PresenceBucketSeconds": "60",
 }
 ENVIRON = MappingProxyType(
     {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "junk", "AWS_SECRET_ACCESS_KEY": "junk"}
@@ -70,9 +71,16 @@ def test_the_environment_comes_from_the_outputs() -> None:
         "ROLLCALL_AUDIT_STREAM_ARN": "arn:audit/stream/1",
         "ROLLCALL_JOBS_STREAM_ARN": "arn:jobs/stream/1",
         "ROLLCALL_ARTIFACT_RETENTION_DAYS": "90",
+        "ROLLCALL_PRESENCE_BUCKET_SECONDS": "60",
         "POWERTOOLS_SERVICE_NAME": "rollcall",
         "POWERTOOLS_METRICS_NAMESPACE": "Rollcall",
     }
+
+
+def test_the_deployers_shell_has_no_say_in_the_environment() -> None:
+    shell = {**ENVIRON, **dict.fromkeys(environment(a_target(), OUTPUTS), "of-the-shell")}
+    target = KnownAccount("prod", shell)
+    assert environment(target, OUTPUTS) == environment(a_target(), OUTPUTS)
 
 
 def test_a_missing_output_is_named_before_anything_is_deployed() -> None:
