@@ -37,7 +37,8 @@ _NEXT: Final = {
     "artifact_too_large": "the control plane takes no artifact of this size",
     "artifact_type_refused": "choose a --content-type that the control plane takes",
     "too_many_artifacts": "wait, and upload fewer files at once",
-    "heartbeat_too_soon": "check that only one agent runs on this host",
+    "heartbeat_too_soon": "nothing, if the agent was just restarted; else check that only one "
+    "agent runs on this host",
     "body_missing": _UPDATE,
     "json_invalid": _UPDATE,
     "validation_failed": "correct the value that is named here",
