@@ -9,7 +9,7 @@ from chalicelib.credentials import organization_key
 from chalicelib.credentials.opaque import digest
 from chalicelib.errors import Unavailable
 from chalicelib.evidence.events import OrganizationBootstrapped
-from chalicelib.evidence.record import Origin, success
+from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.store import audit_records, organizations
 from chalicelib.store.transaction import Transaction
 
@@ -50,7 +50,6 @@ def bootstrap(
     kinds = (ids.ORGANIZATION, ids.PROJECT, ids.ENVIRONMENT, ids.ORGANIZATION_KEY)
     organization, project, environment, key = (ids.new(kind) for kind in kinds)
     raw = organization_key.FAMILY.issue(organization, key)
-    transaction = Transaction()
     rows: dict[str, dict[str, Any]] = {
         "organization": {"name": organization_name},
         f"project#{project}": {"name": project_name},
@@ -66,23 +65,26 @@ def bootstrap(
             "scopes": sorted(organization_key.SCOPES),
         },
     }
+    made = Bootstrapped(organization, project, environment, key, raw)
+    transaction = Transaction()
     for item, attributes in rows.items():
         organizations.put_new(transaction, organization, item, created_at=now, **attributes)
-    audit_records.put(
-        transaction,
-        success(
-            Origin(organization, "system", actor, "bootstrap", None, now),
-            OrganizationBootstrapped(
-                organization_name=organization_name,
-                project_id=project,
-                environment_id=environment,
-                key_id=key,
-            ),
-            resource=("organization", organization),
-            project=project,
-            environment=environment,
-        ),
-    )
+    audit_records.put(transaction, _evidence(made, organization_name, actor, now))
     if transaction.write() is not None:
         raise Unavailable("The organization could not be written; try again.")
-    return Bootstrapped(organization, project, environment, key, raw)
+    return made
+
+
+def _evidence(made: Bootstrapped, name: str, actor: str, now: int) -> Evidence:
+    return success(
+        Origin(made.organization, "system", actor, "bootstrap", None, now),
+        OrganizationBootstrapped(
+            organization_name=name,
+            project_id=made.project,
+            environment_id=made.environment,
+            key_id=made.key_id,
+        ),
+        resource=("organization", made.organization),
+        project=made.project,
+        environment=made.environment,
+    )

@@ -13,7 +13,7 @@ from chalicelib.credentials.opaque import digest
 from chalicelib.errors import Conflict, Malformed, NotFound
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import EnrollmentTokenIssued
-from chalicelib.evidence.record import Origin, success
+from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import Cidr, EnvironmentId, Hostname, Labels, Note
 from chalicelib.flows.contention import Patience
 from chalicelib.store import audit_records, enrollment_tokens, organizations
@@ -112,24 +112,27 @@ def _transaction(
             created_at=origin.now,
             expires_at=expires_at,
         )
-    audit_records.put(
-        transaction,
-        success(
-            origin,
-            EnrollmentTokenIssued(
-                token_id=token,
-                max_uses=request.max_uses,
-                expires_at=rfc3339(expires_at),
-                hostname=request.hostname,
-                source_cidrs=networks,
-                labels=request.labels,
-            ),
-            resource=("enrollment_token", token),
-            project=project,
-            environment=request.environment,
-        ),
-    )
+    audit_records.put(transaction, _evidence(origin, request, networks, project, token))
     return transaction
+
+
+def _evidence(
+    origin: Origin, request: MintRequest, networks: list[str], project: str, token: str
+) -> Evidence:
+    return success(
+        origin,
+        EnrollmentTokenIssued(
+            token_id=token,
+            max_uses=request.max_uses,
+            expires_at=rfc3339(origin.now + request.ttl_seconds * 1000),
+            hostname=request.hostname,
+            source_cidrs=networks,
+            labels=request.labels,
+        ),
+        resource=("enrollment_token", token),
+        project=project,
+        environment=request.environment,
+    )
 
 
 def _networks(cidrs: list[str]) -> list[str]:

@@ -112,13 +112,35 @@ class Candidate:
     ) -> Transaction:
         """One use, the identity, its name, presence, certificate, receipt and evidence."""
         transaction = Transaction()
-        organization = origin.organization
         enrollment_tokens.redeem(
-            transaction, organization, self.token.token, digest=token_digest, now=origin.now
+            transaction,
+            origin.organization,
+            self.token.token,
+            digest=token_digest,
+            now=origin.now,
         )
+        self._add_agent(transaction, origin, name, csr)
+        if csr is not None:
+            self._add_certificate(transaction, origin, csr)
+        if idempotency is not None:
+            enrollment_tokens.put_receipt(
+                transaction,
+                origin.organization,
+                self.token,
+                idempotency,
+                agent=self.agent,
+                key_digest=self.key.digest,
+                now=origin.now,
+            )
+        audit_records.put(transaction, self._evidence(origin, name, csr))
+        return transaction
+
+    def _add_agent(
+        self, transaction: Transaction, origin: Origin, name: str, csr: CsrFacts | None
+    ) -> None:
         agent_identities.create(
             transaction,
-            organization,
+            origin.organization,
             self.agent,
             environment=str(self.token.environment),
             name=name,
@@ -137,36 +159,25 @@ class Candidate:
         )
         presence_writes.create(
             transaction,
-            organization,
+            origin.organization,
             self.agent,
             project=str(self.token.project),
             environment=str(self.token.environment),
             key=self.key.digest,
             scopes=set(runtime_key.SCOPES),
         )
-        if csr is not None:
-            agent_device_certificates.put(
-                transaction,
-                organization,
-                self.agent,
-                self.certificate,
-                csr_sha256=csr.csr_sha256,
-                public_key_sha256=csr.public_key_sha256,
-                key_type=csr.key_type,
-                now=origin.now,
-            )
-        if idempotency is not None:
-            enrollment_tokens.put_receipt(
-                transaction,
-                organization,
-                self.token,
-                idempotency,
-                agent=self.agent,
-                key_digest=self.key.digest,
-                now=origin.now,
-            )
-        audit_records.put(transaction, self._evidence(origin, name, csr))
-        return transaction
+
+    def _add_certificate(self, transaction: Transaction, origin: Origin, csr: CsrFacts) -> None:
+        agent_device_certificates.put(
+            transaction,
+            origin.organization,
+            self.agent,
+            self.certificate,
+            csr_sha256=csr.csr_sha256,
+            public_key_sha256=csr.public_key_sha256,
+            key_type=csr.key_type,
+            now=origin.now,
+        )
 
     def _labels(self) -> dict[str, str]:
         # What the operator wrote on the token wins over what a host says of itself.
