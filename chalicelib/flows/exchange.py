@@ -90,7 +90,7 @@ def exchange(
 
 
 def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) -> _Found:
-    """Token and receipt in one strongly consistent request."""
+    """Token and receipt in one strongly consistent request, then the token's environment."""
     keys = [token_row(origin.organization, claims.id)]
     if idempotency is not None:
         keys.append(receipt_row(origin.organization, claims.id, idempotency))

@@ -65,8 +65,8 @@ def _unavailable(cause: str) -> Unavailable:
     )
 
 
-def update_item(**operation: Any) -> dict[str, Any]:  # noqa: ANN401 - pynamodb's own keywords
-    """One `UpdateItem`, with the attributes of the item whichever way it ends.
+def update_item(**operation: Any) -> None:  # noqa: ANN401 - pynamodb's own keywords
+    """One `UpdateItem` that tells what stood in its way.
 
     Raises:
         ClientError: pynamodb's verbose one; on a failed condition its cause carries the item.
@@ -75,6 +75,4 @@ def update_item(**operation: Any) -> dict[str, Any]:  # noqa: ANN401 - pynamodb'
     arguments = shared.get_operation_kwargs(
         return_values_on_condition_failure="ALL_OLD", **operation
     )
-    arguments["ReturnValues"] = "ALL_NEW"
-    answer: dict[str, Any] = shared.dispatch("UpdateItem", arguments)
-    return answer["Attributes"]  # type: ignore[no-any-return]
+    shared.dispatch("UpdateItem", arguments)

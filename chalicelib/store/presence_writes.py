@@ -46,9 +46,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The beat is written; `row` is the row after it."""
-
-    row: AgentPresenceItem
+    """The beat is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
     _P._get_connection()  # noqa: SLF001
     with guarded():
         try:
-            attributes = update_item(
+            update_item(
                 table_name=_P.Meta.table_name,
                 hash_key=f"{beat.organization}#{beat.agent}",
                 actions=_beat_actions(beat),
@@ -103,7 +101,7 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
                 dict(original.response) if isinstance(original, ClientError) else {}
             )
             return NotAccepted(_P.from_item(response.get("Item")))
-    return Accepted(_P.from_raw_data(attributes))
+    return Accepted()
 
 
 def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> None:
