@@ -6,14 +6,18 @@ STAGE ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+ENGINES_INSTALLED := $(VENV)/engines/.installed
 TESTS ?=
+# What stands behind the stage: moto, or `real` for MiniStack and SeaweedFS.
+ENGINES ?=
+export ROLLCALL_ENGINES := $(ENGINES)
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Temporary files of the tests stay in the checkout.
 export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.local
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local test test-unit test-functional test-contract test-e2e \
+.PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-e2e \
 	check format lint types imports infra-lint deploy destroy bootstrap requirements schemas clean
 
 help: ## This list
@@ -32,16 +36,31 @@ $(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable agent
 	@touch $@
 
+engines: $(ENGINES_INSTALLED) ## Install MiniStack and SeaweedFS into the checkout
+
+# MiniStack pins its own botocore, so it gets an environment of its own.
+$(ENGINES_INSTALLED): requirements-ministack.txt requirements-seaweedfs.txt $(INSTALLED)
+	@echo "Installing the engines into $(VENV)/engines ..."
+	@rm -rf $(VENV)/engines
+	@$(PYTHON) -m venv $(VENV)/engines/ministack
+	@$(VENV)/engines/ministack/bin/pip install --quiet --require-hashes -r requirements-ministack.txt
+	@$(BIN)/pip install --quiet --require-hashes --no-deps --target $(VENV)/engines/seaweedfs \
+		-r requirements-seaweedfs.txt
+	@touch $@
+
+# A run on the real engines needs them; others are spared the download.
+WANTED := $(if $(filter real,$(ENGINES)),$(ENGINES_INSTALLED),$(INSTALLED))
+
 demo: $(INSTALLED) ## The whole story: deploy, enroll, beat, upload, revoke, on an emulated cloud
 	@$(BIN)/python -m infra demo
 
-up: $(INSTALLED) ## An emulated cloud with this checkout deployed into it, until Ctrl-C
+up: $(WANTED) ## An emulated cloud with this checkout deployed into it (ENGINES=real), until Ctrl-C
 	@exec $(BIN)/python -m infra up
 
 local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 	@exec $(BIN)/python -m infra local
 
-test: test-unit test-contract test-functional test-e2e ## All tests
+test: test-unit test-contract test-functional test-engines test-e2e ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
 
 test-unit: $(INSTALLED) ## Without sockets
 	@mkdir -p .local
@@ -51,11 +70,15 @@ test-contract: $(INSTALLED) ## Template, policies, package, emulator
 	@mkdir -p .local
 	$(BIN)/python -m pytest tests/contract $(TESTS)
 
-test-functional: $(INSTALLED) ## The app on moto, in process
+test-functional: $(WANTED) ## The app in process, on moto or on the real engines
 	@mkdir -p .local
 	$(BIN)/python -m pytest tests/functional $(TESTS)
 
-test-e2e: $(INSTALLED) ## The deployed package and a real agent, on the emulated cloud
+test-engines: $(ENGINES_INSTALLED) ## What only the real engines can prove
+	@mkdir -p .local
+	$(BIN)/python -m pytest tests/engines $(TESTS)
+
+test-e2e: $(WANTED) ## The deployed package and a real agent, on the emulated cloud
 	@mkdir -p .local
 	$(BIN)/python -m pytest tests/e2e $(TESTS)
 
@@ -89,10 +112,14 @@ destroy: $(INSTALLED) ## Take a stage down; asks first: make destroy STAGE=prod
 	@$(BIN)/python -m infra destroy --stage $(STAGE) $(ARGS)
 
 requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
-	@for name in requirements requirements-lambda requirements-dev; do \
+	@for name in requirements requirements-lambda requirements-dev requirements-ministack \
+		requirements-seaweedfs; do \
 		$(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
 			--no-emit-index-url --no-emit-find-links --output-file=$$name.txt $$name.in || exit 1; \
 	done
+
+bench: $(ENGINES_INSTALLED) ## Measure, print a table, write build/bench.json (CHECK=1: fail on a regression)
+	@$(BIN)/python -m bench $(if $(CHECK),--check)
 
 schemas: $(INSTALLED) ## Write docs/events/*.schema.json anew
 	@$(BIN)/python -m tests.contract.write_event_schemas

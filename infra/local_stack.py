@@ -16,6 +16,7 @@ from infra.children import run_child
 from infra.console import Say, say
 from infra.deploy import ROOT, deploy
 from infra.emulator.cloud import EmulatedCloud
+from infra.engines import Engines, chosen, real_engines
 from infra.target import Target
 
 STAGE = "dev"
@@ -51,6 +52,7 @@ def local_stack(
     heartbeat_interval: int = 60,
     parameters: Mapping[str, str] | None = None,
     workers: int = 2,
+    real: bool | None = None,
     say: Say = say,
 ) -> Iterator[LocalStack]:
     """Start the emulated cloud, deploy the checkout into it and make an organization.
@@ -61,16 +63,31 @@ def local_stack(
         heartbeat_interval: of the organization's environment, in seconds.
         parameters: of the stage's stack; defaults hold for the others.
         workers: the most worker processes of a function.
+        real: whether MiniStack and SeaweedFS stand behind it; default what `ENGINES` asks for.
         say: takes the lines that tell what is done.
 
     Raises:
         DeployError: the stage could not be deployed.
+        EngineError: an engine does not start.
     """
-    with work_folder() as work, EmulatedCloud(work / "cloud", workers=workers) as cloud:
+    with (
+        work_folder() as work,
+        _engines(work, chosen() if real is None else real) as engines,
+        EmulatedCloud(work / "cloud", engines=engines, workers=workers) as cloud,
+    ):
         target = emulated_target(cloud, parameters or {})
         deployment = deploy(target, work_dir=work / "build", say=say)
         made = bootstrap_child(target, work / "bootstrap.json", heartbeat_interval, say)
         yield LocalStack(cloud, target, deployment.outputs, **made)
+
+
+@contextmanager
+def _engines(work: Path, wanted: bool) -> Iterator[Engines | None]:
+    if not wanted:
+        yield None
+        return
+    with real_engines(work) as engines:
+        yield engines
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +19,14 @@ from infra.emulator.functions import Function, Functions
 from infra.emulator.gaps import close_gaps
 from infra.emulator.gateway import Gateway
 from infra.emulator.lambda_service import LambdaService
-from infra.emulator.moto_server import MotoServer
+from infra.emulator.moto_server import Interceptor, MotoServer
 from infra.emulator.patches import Patches
 from infra.emulator.rest_apis import RestApis
 from infra.emulator.schedules import Schedules
 from infra.emulator.streams import StreamDelivery
 from infra.emulator.worker import FunctionSpec, Worker
+from infra.engines.attached import AttachedEngines
+from infra.engines.engine import Engines
 
 REGION = "eu-central-1"
 GATEWAY_TIMEOUT = 29.0
@@ -36,8 +37,7 @@ class EmulatedCloud:
 
     Args:
         run_dir: Everything that it writes goes below; removed on exit.
-        worker_environ: Variables for the workers, such as ``AWS_ENDPOINT_URL_DYNAMODB``, to use
-            another engine for a service.
+        engines: Running engines for DynamoDB and S3 in moto's place.
         workers: The most workers of a function.
         runtime_dir: Where ``awslambdaric`` is installed; default ``lambda-runtime`` in the
             virtual environment.
@@ -48,13 +48,14 @@ class EmulatedCloud:
         self,
         run_dir: Path,
         *,
-        worker_environ: Mapping[str, str] | None = None,
+        engines: Engines | None = None,
         workers: int = 2,
         runtime_dir: Path | None = None,
         gateway_timeout: float = GATEWAY_TIMEOUT,
     ) -> None:
         self._run_dir = run_dir
-        self._worker_environ = dict(worker_environ or {})
+        self._engines = engines
+        self._attached: AttachedEngines | None = None
         self._workers = workers
         self._runtime_dir = runtime_dir or Path(sys.prefix) / "lambda-runtime"
         self._gateway_timeout = gateway_timeout
@@ -90,10 +91,11 @@ class EmulatedCloud:
     def environ(self) -> dict[str, str]:
         """Variables for boto3 or a child: this account, and nothing of the developer's own."""
         return {
+            # SeaweedFS, with reason, knows no session that nobody opened.
+            **(self._attached.environ if self._attached else {"AWS_SESSION_TOKEN": "emulated"}),
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "emulated",
             "AWS_SECRET_ACCESS_KEY": "emulated",
-            "AWS_SESSION_TOKEN": "emulated",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -101,6 +103,11 @@ class EmulatedCloud:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_PAGER": "",
         }
+
+    @property
+    def interceptors(self) -> list[list[Interceptor]]:
+        """Every list of interceptors that a request to AWS may pass."""
+        return [self._moto.interceptors, *(self._attached.interceptors if self._attached else [])]
 
     def api_url(self, stage: str) -> str:
         """The URL of a stage, known before anything is deployed."""
@@ -146,7 +153,11 @@ class EmulatedCloud:
         self._stack.callback(self._reset_moto)
         self._reset_moto()
         self._assemble()
-        for part in (self._moto, self._gateway, self._delivery, self._streams, self._schedules):
+        engines = [self._attached] if self._attached else []
+        for part in (*engines, self._moto, self._gateway, self._delivery):
+            self._stack.callback(part.stop)
+            part.start()
+        for part in (self._streams, self._schedules):
             self._stack.callback(part.stop)
             part.start()
         # Ended first: whoever waits for a function then stops waiting.
@@ -174,21 +185,18 @@ class EmulatedCloud:
             self._lock,
             self._stream_endpoint,
             REGION,
-            foreign=self._foreign_streams() is not None,
         )
         self._schedules = Schedules(self._delivery, self._lock)
         self._moto.intercept(service.intercept)
         for part in (apis, service, self._streams):
             part.install(patches)
         close_gaps(patches)
-
-    def _foreign_streams(self) -> str | None:
-        names = ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", "AWS_ENDPOINT_URL_DYNAMODB")
-        given = (self._worker_environ[name] for name in names if name in self._worker_environ)
-        return next(given, None)
+        if self._engines is not None:
+            self._attached = AttachedEngines(self._engines, self._moto, self._lock, REGION)
+            self._attached.install(patches)
 
     def _stream_endpoint(self) -> str:
-        return self._foreign_streams() or self.endpoint_url
+        return self._attached.dynamodb.url if self._attached else self.endpoint_url
 
     def _make_function(self, spec: FunctionSpec) -> Function:
         log = self._run_dir / "logs" / f"{spec.name}.log"
@@ -203,7 +211,6 @@ class EmulatedCloud:
         return {
             **spec.environment,
             **self.environ,
-            **self._worker_environ,
             "AWS_REGION": spec.region,
             "AWS_DEFAULT_REGION": spec.region,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",

@@ -36,7 +36,7 @@ class MotoServer:
     def __init__(self, lock: AbstractContextManager[Any]) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = lock
-        self._interceptors: list[Interceptor] = []
+        self.interceptors: list[Interceptor] = []
         self._server = HttpServer("moto", self._handle)
 
     @property
@@ -46,7 +46,7 @@ class MotoServer:
 
     def intercept(self, interceptor: Interceptor) -> None:
         """Let somebody answer a request outside of the lock; None passes it on to moto."""
-        self._interceptors.append(interceptor)
+        self.interceptors.append(interceptor)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -59,10 +59,14 @@ class MotoServer:
     def _handle(self, wire: Wire, head: Head, peer: str) -> Answer:
         body = wire.read_body(head, _MAX_BODY)
         path, _, query = head.target.partition("?")
-        for interceptor in self._interceptors:
+        for interceptor in self.interceptors:
             answer = interceptor(head, path, query, body)
             if answer is not None:
                 return answer
+        return self.answer(head, body, peer)
+
+    def answer(self, head: Head, body: bytes, peer: str) -> Answer:
+        """Moto's answer to a request."""
         environ = _environ(head, body, peer, self._server.port)
         with self._lock:
             return _run(self._app, environ)

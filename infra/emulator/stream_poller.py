@@ -21,6 +21,9 @@ _log = logging.getLogger("rollcall.emulator")
 class StreamsClient(Protocol):
     """The calls of boto3's client that are used."""
 
+    def list_streams(self, **kwargs: MotoObject) -> dict[str, Any]:
+        """List the streams of a table."""
+
     def describe_stream(self, **kwargs: MotoObject) -> dict[str, Any]:
         """Describe the shards."""
 
@@ -139,7 +142,8 @@ class StreamPoller:
         return found
 
     def _discover(self) -> None:
-        description = self._client.describe_stream(StreamArn=self._arn)["StreamDescription"]
+        stream = self._stream()
+        description = self._client.describe_stream(StreamArn=stream)["StreamDescription"]
         first = not self._positions and not self._finished
         open_shards = [one for one in description["Shards"] if one["ShardId"] not in self._finished]
         waiting = {one["ShardId"] for one in open_shards}
@@ -152,8 +156,14 @@ class StreamPoller:
             elif not first:
                 start = {"ShardIteratorType": "TRIM_HORIZON"}  # new: nothing may be skipped
             self._iterators[shard["ShardId"]] = self._client.get_shard_iterator(
-                StreamArn=self._arn, ShardId=shard["ShardId"], **start
+                StreamArn=stream, ShardId=shard["ShardId"], **start
             )["ShardIterator"]
+
+    def _stream(self) -> str:
+        """The stream as its engine calls it; another one than moto has ARNs of its own."""
+        table = self._arn.split("/")[1]
+        known = [one["StreamArn"] for one in self._client.list_streams(TableName=table)["Streams"]]
+        return self._arn if self._arn in known or not known else str(known[-1])
 
     def _deliver(self, batch: list[dict[str, Any]]) -> bool:
         event = {"Records": [_event_record(record, self._arn) for record in batch]}

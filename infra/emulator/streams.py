@@ -34,7 +34,6 @@ class StreamDelivery:
         lock: Moto's lock, to look at its mappings.
         endpoint: The engine that has the streams; asked late, because moto's port comes late.
         region: The region of the streams.
-        foreign: Whether another engine has them, so that moto cannot know their ARNs.
     """
 
     def __init__(
@@ -43,10 +42,7 @@ class StreamDelivery:
         lock: AbstractContextManager[Any],
         endpoint: Callable[[], str],
         region: str,
-        *,
-        foreign: bool = False,
     ) -> None:
-        self._foreign = foreign
         self._functions = functions
         self._lock = lock
         self._endpoint = endpoint
@@ -106,7 +102,7 @@ class StreamDelivery:
         def create_event_source_mapping(backend: MotoObject, spec: dict[str, Any]) -> MotoObject:
             arn = str(spec.get("EventSourceArn", ""))
             name = spec.get("FunctionName")
-            known = arn in self._stream_arns(backend) or self._foreign
+            known = arn in self._stream_arns(backend)
             if not (name and known and _STREAM_ARN.fullmatch(arn)):
                 return original(backend, spec)
             function = backend.get_function(name)

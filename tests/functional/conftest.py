@@ -1,4 +1,7 @@
-"""Functional tests: the Chalice app in this process, on moto with the stack's own template."""
+"""Functional tests: the Chalice app in this process, with the stack's own template.
+
+Behind it is moto, or MiniStack and SeaweedFS with `make test ENGINES=real`.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ import boto3
 import pytest
 
 from infra.emulator.in_process import emulated_aws
+from infra.engines import Engines, chosen, real_engines
 from tests.functional.clock import FrozenClock
 
 if TYPE_CHECKING:
@@ -18,10 +22,20 @@ TEMPLATE = Path(__file__).parents[2] / "infra" / "stack.yaml"
 STAGE = "functional"
 
 
+@pytest.fixture(scope="package")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines | None]:
+    """What stands behind DynamoDB and S3 where `ENGINES=real` asks for more than moto."""
+    if not chosen():
+        yield None
+        return
+    with real_engines(tmp_path_factory.mktemp("engines")) as running:
+        yield running
+
+
 @pytest.fixture(scope="package", autouse=True)
-def stack() -> Iterator[dict[str, str]]:
+def stack(engines: Engines | None) -> Iterator[dict[str, str]]:
     """The stack, made from the template that `make deploy` uses."""
-    with emulated_aws():
+    with emulated_aws(engines):
         formation = boto3.client("cloudformation")
         formation.create_stack(
             StackName=f"rollcall-{STAGE}",

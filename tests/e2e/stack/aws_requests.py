@@ -31,17 +31,17 @@ class AwsRequest:
 @contextmanager
 def watching(cloud: EmulatedCloud, look: Callable[[AwsRequest], Answer | None]) -> Iterator[None]:
     """Call `look` for each request; what it returns is the answer, None lets the service work."""
-    interceptors = cloud._moto._interceptors
-
     def intercept(head: Head, path: str, _query: str, body: bytes) -> Answer | None:
         operation = (head.get("x-amz-target") or "").rpartition(".")[2]
         return look(AwsRequest(head.method, path, operation, body))
 
-    interceptors.append(intercept)
+    for interceptors in cloud.interceptors:
+        interceptors.insert(0, intercept)
     try:
         yield
     finally:
-        interceptors.remove(intercept)
+        for interceptors in cloud.interceptors:
+            interceptors.remove(intercept)
 
 
 class WorkerKiller:
