@@ -153,11 +153,10 @@ class EmulatedCloud:
         self._stack.callback(self._reset_moto)
         self._reset_moto()
         self._assemble()
-        engines = [self._attached] if self._attached else []
-        for part in (*engines, self._moto, self._gateway, self._delivery):
-            self._stack.callback(part.stop)
-            part.start()
-        for part in (self._streams, self._schedules):
+        if self._attached is not None:
+            self._stack.callback(self._attached.stop)
+            self._attached.start()
+        for part in (self._moto, self._gateway, self._delivery, self._streams, self._schedules):
             self._stack.callback(part.stop)
             part.start()
         # Ended first: whoever waits for a function then stops waiting.

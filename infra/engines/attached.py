@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
+from infra.emulator.http_server import Answer
 from infra.emulator.moto_server import Interceptor, MotoServer
 from infra.emulator.patches import Patches
+from infra.emulator.wire import Head
 from infra.engines.engine import Engines
 from infra.engines.front import Front
 from infra.engines.mirror import Mirror
-from infra.engines.uploads import Uploads, to_moto
+from infra.engines.uploads import Uploads, configures
+
+# What a table is, is moto's to say, and the mirror follows; what is in it, is the engine's.
+_ABOUT_TABLES = {
+    *("CreateTable", "DeleteTable", "UpdateTable", "UpdateTimeToLive"),
+    *("UpdateContinuousBackups", "DescribeContinuousBackups"),
+    *("TagResource", "UntagResource", "ListTagsOfResource"),
+}
 
 
 class AttachedEngines:
@@ -28,7 +38,8 @@ class AttachedEngines:
     ) -> None:
         self.dynamodb = Front("dynamodb", engines.dynamodb)
         self.s3 = Front("s3", engines.s3)
-        self.s3.interceptors.append(to_moto(moto.answer))
+        self.dynamodb.interceptors.append(_to_moto(moto, _is_about_a_table))
+        self.s3.interceptors.append(_to_moto(moto, _is_about_a_bucket))
         self.s3.observers.append(Uploads(engines.s3, lock, region).observe)
         self._mirror = Mirror(engines, region)
         self._running = ExitStack()
@@ -56,3 +67,18 @@ class AttachedEngines:
     def stop(self) -> None:
         """Close the ports; the engines are ended by whoever started them."""
         self._running.close()
+
+
+def _is_about_a_table(head: Head, _path: str, _query: str) -> bool:
+    return (head.get("x-amz-target") or "").rpartition(".")[2] in _ABOUT_TABLES
+
+
+def _is_about_a_bucket(head: Head, path: str, query: str) -> bool:
+    return configures(head.method, path, query)
+
+
+def _to_moto(moto: MotoServer, belongs: Callable[[Head, str, str], bool]) -> Interceptor:
+    def intercept(head: Head, path: str, query: str, body: bytes) -> Answer | None:
+        return moto.answer(head, body, "127.0.0.1") if belongs(head, path, query) else None
+
+    return intercept

@@ -5,7 +5,7 @@ The template stays the one truth, and moto the one that reads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -18,6 +18,7 @@ from infra.engines.seaweedfs import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import GlobalSecondaryIndexUpdateTypeDef
     from mypy_boto3_s3 import S3Client
 
 
@@ -89,7 +90,7 @@ class Mirror:
                 self._dynamodb.update_table(
                     TableName=table.name,
                     AttributeDefinitions=table.attr,
-                    GlobalSecondaryIndexUpdates=[change],  # type: ignore[list-item] - moto's words
+                    GlobalSecondaryIndexUpdates=[cast("GlobalSecondaryIndexUpdateTypeDef", change)],
                 )
 
         return update_table_global_indexes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +46,11 @@ class Uploads:
     Args:
         engine: SeaweedFS's URL.
         lock: moto's lock.
-        region: the buckets' region.
+        region: for the signature.
     """
 
     def __init__(self, engine: str, lock: AbstractContextManager[Any], region: str) -> None:
         self._lock = lock
-        self._region = region
         session = boto3.session.Session(
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=region
         )
@@ -70,26 +68,17 @@ class Uploads:
         found = self._client.head_object(Bucket=bucket, Key=key)
         stored = _Stored(key, found["ContentLength"], found["ETag"])
         with self._lock:
-            for account, name in _owners(bucket, self._region):
+            for account, name in _owners(bucket):
                 send_event(account, event, name, stored)
 
 
-def configures(path: str, query: str) -> bool:
-    """Whether a request is about a bucket's configuration, not about what is in it."""
+def configures(method: str, path: str, query: str) -> bool:
+    """Whether a request is about a bucket, not about what is in it."""
     if path.strip("/").count("/"):
         return False
+    if not query:
+        return method in {"PUT", "DELETE"}  # its beginning and its end, which the mirror follows
     return any(name in CONFIGURATION for name, _ in urllib.parse.parse_qsl(query, True))
-
-
-def to_moto(
-    moto: Callable[[Head, bytes, str], Answer],
-) -> Callable[[Head, str, str, bytes], Answer | None]:
-    """An interceptor that leaves the configuration of buckets to moto."""
-
-    def intercept(head: Head, path: str, query: str, body: bytes) -> Answer | None:
-        return moto(head, body, "127.0.0.1") if configures(path, query) else None
-
-    return intercept
 
 
 def _created(head: Head) -> S3NotificationEvent | None:
@@ -113,8 +102,7 @@ def _place(head: Head, body: bytes) -> tuple[str, str]:
     return bucket, key
 
 
-def _owners(bucket: str, region: str) -> list[tuple[str, MotoObject]]:
-    del region
+def _owners(bucket: str) -> list[tuple[str, MotoObject]]:
     return [
         (account, backend.buckets[bucket])
         for account, partitions in s3_backends.items()
