@@ -24,6 +24,7 @@ class AwsRequest:
 
     method: str
     path: str
+    service: str
     operation: str
     body: bytes
 
@@ -32,8 +33,8 @@ class AwsRequest:
 def watching(cloud: EmulatedCloud, look: Callable[[AwsRequest], Answer | None]) -> Iterator[None]:
     """Call `look` for each request; what it returns is the answer, None lets the service work."""
     def intercept(head: Head, path: str, _query: str, body: bytes) -> Answer | None:
-        operation = (head.get("x-amz-target") or "").rpartition(".")[2]
-        return look(AwsRequest(head.method, path, operation, body))
+        service, _, operation = (head.get("x-amz-target") or "").rpartition(".")
+        return look(AwsRequest(head.method, path, service, operation, body))
 
     for interceptors in cloud.interceptors:
         interceptors.insert(0, intercept)
@@ -45,7 +46,9 @@ def watching(cloud: EmulatedCloud, look: Callable[[AwsRequest], Answer | None]) 
 
 
 class WorkerKiller:
-    """Kills a function's workers at the n-th request that mentions a word.
+    """Kills a function's workers at the n-th request to the database that mentions a word.
+
+    Other functions tell other services of the same thing at the same time.
 
     Args:
         function: whose workers die.
@@ -65,7 +68,7 @@ class WorkerKiller:
 
     def __call__(self, request: AwsRequest) -> Answer | None:
         """Look at one request."""
-        if self._word not in request.body:
+        if not request.service.startswith("DynamoDB_") or self._word not in request.body:
             return None
         with self._guard:
             self._count += 1
