@@ -14,8 +14,8 @@ export ROLLCALL_ENGINES := $(ENGINES)
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Temporary files of the tests stay in the checkout.
-export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.local
+# Temporary files of the tests stay in the checkout, each suite's apart: they run side by side.
+export PYTEST_DEBUG_TEMPROOT = $(CURDIR)/.local/$@
 .DEFAULT_GOAL := help
 .PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-e2e \
 	check format lint types imports infra-lint deploy destroy bootstrap requirements schemas clean
@@ -60,26 +60,29 @@ up: $(WANTED) ## An emulated cloud with this checkout deployed into it (ENGINES=
 local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 	@exec $(BIN)/python -m infra local
 
-test: test-unit test-contract test-functional test-engines test-e2e ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
+# Two at a time, the longest first: most of them wait for others half of their time.
+test: $(ENGINES_INSTALLED) ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line \
+		test-e2e test-engines test-functional test-contract test-unit
 
 test-unit: $(INSTALLED) ## Without sockets
-	@mkdir -p .local
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/unit $(TESTS)
 
 test-contract: $(INSTALLED) ## Template, policies, package, emulator
-	@mkdir -p .local
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/contract $(TESTS)
 
 test-functional: $(WANTED) ## The app in process, on moto or on the real engines
-	@mkdir -p .local
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/functional $(TESTS)
 
 test-engines: $(ENGINES_INSTALLED) ## What only the real engines can prove
-	@mkdir -p .local
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/engines $(TESTS)
 
 test-e2e: $(WANTED) ## The deployed package and a real agent, on the emulated cloud
-	@mkdir -p .local
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/e2e $(TESTS)
 
 check: format lint types imports infra-lint test ## The gate: what CI runs
