@@ -41,6 +41,6 @@ def sweep_presence(event: CloudWatchEvent) -> dict[str, Any]:
 
 
 @app.on_s3_event(bucket=settings.load().bucket, events=["s3:ObjectCreated:*"], prefix="incoming/")
-def verify_upload(event: S3Event) -> str:
+def verify_upload(event: S3Event) -> list[str]:
     """Give the verdict on an upload."""
-    return workers.verify(event.to_dict()["Records"][0]["s3"]["object"]["key"], event.context)
+    return workers.verify_all(event.to_dict()["Records"], event.context)

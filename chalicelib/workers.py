@@ -92,6 +92,30 @@ def verify(key: str, context: Any) -> str:  # noqa: ANN401
     return verdict
 
 
+def verify_all(records: Iterable[dict[str, Any]], context: Any) -> list[str]:  # noqa: ANN401
+    """Give the verdicts on the uploads that one notification tells of.
+
+    S3 sends one record in each; nothing that it promises says so. One that fails does not keep
+    the others from their verdict.
+
+    Raises:
+        Exception: what one failed with, or a group of several. S3's notification is repeated,
+            which changes nothing where a verdict was given.
+    """
+    verdicts: list[str] = []
+    failed: list[Exception] = []
+    for record in records:
+        try:
+            verdicts.append(verify(record["s3"]["object"]["key"], context))
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise ExceptionGroup("some uploads have no verdict", failed)
+    return verdicts
+
+
 def time_is_up(context: Any) -> Any:  # noqa: ANN401
     """Whether the function should come to an end, as a callable."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)

@@ -16,6 +16,7 @@ COMMANDS = {
     "deploy": "create a stage, or bring it up to date",
     "destroy": "take a stage down",
     "bootstrap": "make organization, project, environment and the first operator key",
+    "republish": "publish audit records of a time range again, such as after a long outage",
     "up": "start the emulated cloud and deploy into it",
     "demo": "the whole story, against the emulated cloud",
     "local": "`chalice local` on moto, for quick edits",

@@ -17,6 +17,7 @@ from infra.children import run_child
 from infra.console import Say, say
 from infra.errors import DeployError
 from infra.project import Project, public_url, stage_project
+from infra.stream_mappings import keep_failed_batches
 from infra.target import Target
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def deploy(
         gateway.map_domain(target, rest_api_id, domain)
         say(f"domain {domain}: serves the stage; its DNS target is {outputs['ApiDomainTarget']}")
     keep_failed_uploads(target, outputs["DeadLetterQueueArn"])
+    keep_failed_batches(target, outputs)
     gateway_url = inventory.api_url(target, rest_api_id)
     smoke.healthy(target.public_url.rstrip("/") if target.public_url else gateway_url)
     url = public_url(target, outputs) or gateway_url

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import ids
 from chalicelib.evidence.envelope import SOURCE, Envelope, rfc3339
 from chalicelib.evidence.events import ALL
 
@@ -20,12 +21,33 @@ _MOST_ENTRIES = 10  # PutEvents takes no more
 _MOST_BYTES = 200_000  # it takes 256 KB in all; source, type and bus name count too
 _ENTRY_OVERHEAD = 500
 _SERVER_ERROR = 500
+# Statuses that speak of the caller, not of what it sent.
+_CALLER = {401, 403, 429}
 _ATTEMPTS = 3
 # A queue takes 256 KiB and a row may have 400: what cannot be put away would block the shard.
 _LONGEST_LETTER = 240_000
-# What EventBridge may answer for one entry and what another attempt may mend. Everything else
-# says that the entry itself is wrong.
-_PASSING = {"ThrottlingException", "InternalFailure", "InternalException", "ServiceUnavailable"}
+# How the codes begin that say nothing about an event: an outage, throttling, our credentials, our
+# permissions, a bus that is not there at the moment. Another attempt may succeed, so none of them
+# may put an event aside; everything else says that the entry itself is wrong.
+_PASSING = (
+    "AccessDenied",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "Internal",
+    "InvalidClientToken",
+    "InvalidSignature",
+    "LimitExceeded",
+    "MissingAuthentication",
+    "NotAuthorized",
+    "RequestExpired",
+    "RequestLimit",
+    "ResourceNotFound",
+    "ServiceUnavailable",
+    "SignatureDoesNotMatch",
+    "Throttl",
+    "TooManyRequests",
+    "UnrecognizedClient",
+)
 
 
 class Record(Protocol):
@@ -74,9 +96,10 @@ def envelope_of(record: Record) -> Envelope:
     """The published form of a record.
 
     Raises:
-        ValueError, TypeError, OverflowError: the event is not on the list, or it is not of its
-            schema.
+        ValueError, TypeError, OverflowError: the event is not on the list, it is not of its
+            schema, or the row does not stand where its own members say.
     """
+    _check_place(record)
     detail_type = ALL.get(record.event)
     if detail_type is None:
         raise ValueError(f"unknown event {record.event!r}")
@@ -105,6 +128,18 @@ def envelope_of(record: Record) -> Envelope:
     )
 
 
+def _check_place(record: Record) -> None:
+    """A row that stands elsewhere is not one of ours: nobody is told of it in a tenant's name."""
+    if not ids.is_a(ids.ORGANIZATION, record.organization):
+        raise ValueError("the organization is not one")
+    if not ids.is_a(ids.AUDIT_RECORD, record.id):
+        raise ValueError("the identifier is not one")
+    if not record.pk.startswith(f"{record.organization}#"):
+        raise ValueError("the key is another organization's")
+    if not record.sort.endswith(f"#{record.id}"):
+        raise ValueError("the key is another record's")
+
+
 class Publisher:
     """Publishes to one bus and sends what cannot be published to one queue."""
 
@@ -131,17 +166,17 @@ class Publisher:
                 continue
             try:
                 entries.append(self._entry(envelope_of(record)))
-            except (ValueError, TypeError, OverflowError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is about this record
                 # The id alone finds no row: the key does, and it is there even where no id is.
                 place = {"pk": record.pk, "sort": record.sort, "id": record.id}
-                poison.append(Poison(place, str(error)))
-        for chunk in _chunks(entries):
-            poison += self._put(chunk)
+                poison.append(Poison(place, f"{type(error).__name__}: {error}"))
+        refused = [letter for chunk in _chunks(entries) for letter in self._put(chunk)]
+        poison += refused
         # Letters come last: while EventBridge is down the batch comes again and again, and each
         # time would send them anew.
         for letter in poison:
             self.dead_letter(letter)
-        return Published(len(entries), len(poison))
+        return Published(len(entries) - len(refused), len(poison))
 
     def _entry(self, envelope: Envelope) -> "PutEventsRequestEntryTypeDef":
         return {
@@ -165,7 +200,7 @@ class Publisher:
             again = []
             for entry, result in zip(entries, answer["Entries"], strict=True):
                 code = result.get("ErrorCode")
-                if code in _PASSING:
+                if code is not None and code.startswith(_PASSING):
                     again.append(entry)
                 elif code is not None:
                     poison.append(_refused(entry, code))
@@ -198,10 +233,10 @@ def _refused(entry: "PutEventsRequestEntryTypeDef", code: str) -> Poison:
 
 
 def _will_pass(error: ClientError) -> bool:
-    """Whether the same request may be taken later: an outage, throttling, or our permissions."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    """Whether the same request may be taken later."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
     code = error.response.get("Error", {}).get("Code", "")
-    return status >= _SERVER_ERROR or code in _PASSING or code.startswith(("Throttl", "AccessDen"))
+    return status >= _SERVER_ERROR or status in _CALLER or code.startswith(_PASSING)
 
 
 def _chunks(

@@ -14,6 +14,8 @@ GARBAGE: tuple[dict[str, Any], ...] = (
     {"event": {"S": "no such event"}},
     {"event": {"N": "7"}, "detail": {"L": []}},
     {"detail": {"S": "{broken"}, "id": {"NULL": True}},
+    {"blob": {"B": b"\xff\x00"}, "set": {"NS": ["1", "2"]}},
+    {"note": {"S": "x" * 300_000}},
 )
 
 
@@ -46,6 +48,29 @@ def test_garbage_in_the_audit_stream_is_put_aside_and_later_events_flow(
     )
     assert all(letter["error"] for letter in letters)
     assert not [event for event in tap.events() if mark in json.dumps(event)]
+
+
+def test_a_record_that_names_another_tenant_is_put_aside(
+    stack: LocalStack, calls: Calls, tap: EventTap
+) -> None:
+    token = calls.mint()
+    database = stack.target.client("dynamodb")
+    table = f"{stack.outputs['TablePrefix']}audit_records"
+    rows = database.query(
+        TableName=table,
+        IndexName="by_resource",
+        KeyConditionExpression="resource_key = :key",
+        ExpressionAttributeValues={
+            ":key": {"S": f"{stack.organization}#enrollment_token#{token.id}"}
+        },
+    )["Items"]
+    mark = f"poison-{secrets.token_hex(8)}"
+    # A whole record of ours, but below a key that is not its organization's.
+    database.put_item(TableName=table, Item={**rows[0], "pk": {"S": mark}})
+    (letter,) = until(lambda: dead_letters(stack, mark), "the record is in the dead-letter queue")
+    assert "another organization" in letter["error"]
+    found = [e for e in tap.events() if e["detail"]["id"] == rows[0]["id"]["S"]]
+    assert len(found) == 1
 
 
 def test_garbage_in_the_jobs_stream_is_put_aside_and_later_jobs_run(

@@ -9,14 +9,20 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from chalicelib.evidence.publisher import NotPublishedError, Poison, Publisher, Record
 
 _LIMIT = 262_144
+_ORGANIZATION = f"org_{1:020d}"
+
+
+def record_id(number: int) -> str:
+    return f"aud_{number:020d}"
 
 
 class Row:
     """An audit record's row, with a detail of some size."""
 
     def __init__(self, number: int, note: str = "x") -> None:
-        self.pk, self.sort, self.id = "p", str(number), f"aud_{number}"
-        self.at, self.organization = 0, "org_1"
+        self.id = record_id(number)
+        self.pk, self.sort = f"{_ORGANIZATION}#1970-01-01#0", f"{0:015d}#{self.id}"
+        self.at, self.organization = 0, _ORGANIZATION
         self.project = self.environment = self.reason = self.source_address = None
         self.event, self.outcome, self.request_id = "agent.revoked", "success", "r"
         self.actor_type, self.actor_id = "system", "s"
@@ -72,14 +78,14 @@ def publish(bus: Bus, *records: Any) -> Letters:
 def test_large_events_are_spread_over_requests() -> None:
     bus = Bus()
     publish(bus, *(Row(number, "x" * 60_000) for number in range(9)))
-    assert bus.taken == [f"aud_{number}" for number in range(9)]
+    assert bus.taken == [record_id(number) for number in range(9)]
     assert bus.requests == 3
 
 
 def test_one_event_that_is_refused_with_its_request_does_not_hold_up_the_others() -> None:
-    bus = Bus(bad="aud_3", error=refused("ValidationException", 400))
+    bus = Bus(bad=record_id(3), error=refused("ValidationException", 400))
     letters = publish(bus, *(Row(number) for number in range(5)))
-    assert bus.taken == ["aud_0", "aud_1", "aud_2", "aud_4"]
+    assert bus.taken == [record_id(number) for number in (0, 1, 2, 4)]
     assert [letter["error"] for letter in letters.bodies] == ["EventBridge: ValidationException"]
 
 
@@ -89,6 +95,10 @@ def test_one_event_that_is_refused_with_its_request_does_not_hold_up_the_others(
         refused("InternalException", 500),
         refused("ThrottlingException", 400),
         refused("AccessDeniedException", 400),
+        refused("ResourceNotFoundException", 400),
+        refused("ExpiredTokenException", 400),
+        refused("NobodyKnowsYet", 403),
+        refused("NobodyKnowsYet", 429),
         EndpointConnectionError(endpoint_url="https://events.example"),
     ],
 )
@@ -99,3 +109,52 @@ def test_an_outage_is_no_verdict_on_the_events_and_sends_no_letters(error: Excep
     with pytest.raises(NotPublishedError):
         publisher.publish(rows)
     assert letters.bodies == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pk": "org_other#1970-01-01#0"},
+        {"pk": f"{_ORGANIZATION}x#1970-01-01#0"},
+        {"pk": "poison"},
+        {"pk": None},
+        {"sort": f"{0:015d}#{record_id(8)}"},
+        {"sort": None},
+        {"organization": "everybody"},
+        {"organization": None},
+        {"id": "agt_1"},
+        {"id": None},
+    ],
+)
+def test_a_row_that_does_not_stand_where_its_members_say_is_not_published(
+    wrong: dict[str, Any],
+) -> None:
+    bad, bus = Row(7), Bus()
+    for name, value in wrong.items():
+        setattr(bad, name, value)
+    letters = publish(bus, bad, Row(1))
+    assert bus.taken == [record_id(1)]
+    assert len(letters.bodies) == 1
+
+
+def test_what_is_refused_is_not_counted_as_published() -> None:
+    bus = Bus(bad=record_id(3), error=refused("ValidationException", 400))
+    publisher = Publisher(bus, "bus", Letters(), "queue")  # type: ignore[arg-type]
+    published = publisher.publish([Row(number) for number in range(5)])
+    assert (published.events, published.poison) == (4, 1)
+
+
+def test_a_record_that_breaks_the_publisher_itself_is_a_letter() -> None:
+    class Broken(Row):
+        @property
+        def outcome(self) -> str:
+            raise KeyError("outcome")
+
+        @outcome.setter
+        def outcome(self, value: str) -> None:
+            pass
+
+    bus = Bus()
+    letters = publish(bus, Broken(1), Row(2))
+    assert bus.taken == [record_id(2)]
+    assert letters.bodies[0]["error"] == "KeyError: 'outcome'"

@@ -1,0 +1,89 @@
+"""What happens to a batch of a table's stream that its function fails on again and again.
+
+Chalice makes the mappings and knows none of these settings. Without them Lambda repeats a failing
+batch until its records leave the stream after 24 hours, and then drops it without a word.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import DeployError
+from infra.target import Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+HOUR = 3600
+# How old a record may become before its batch is given up. publish_events fails while EventBridge
+# is down, and its events should all go out afterwards: an hour short of what the stream keeps. A
+# step of a job that fails holds up every tenant's jobs, and a job can be asked for again.
+OLDEST_SECONDS = {"publish_events": 23 * HOUR, "run_jobs": 6 * HOUR}
+_STREAMS = {"publish_events": "AuditRecordsStreamArn", "run_jobs": "JobsStreamArn"}
+_ATTEMPTS = 13
+_PAUSE_SECONDS = 5.0
+
+
+def keep_failed_batches(
+    target: Target,
+    outputs: Mapping[str, str],
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Bound how long a batch is repeated, halve it after each failure, and tell the queue of it.
+
+    The queue gets the place in the stream and the times of the batch, not its records: what
+    `republish` needs to know.
+
+    Args:
+        target: the stage.
+        outputs: the stack's.
+        sleep: waits between attempts.
+
+    Raises:
+        DeployError: a mapping is missing, or Lambda refuses.
+    """
+    client: LambdaClient = target.client("lambda")
+    for function, oldest in OLDEST_SECONDS.items():
+        wanted: dict[str, Any] = {
+            "BisectBatchOnFunctionError": True,
+            "MaximumRetryAttempts": -1,
+            "MaximumRecordAgeInSeconds": oldest,
+            "DestinationConfig": {"OnFailure": {"Destination": outputs["DeadLetterQueueArn"]}},
+        }
+        name = f"{target.stack_name}-{function}"
+        found = client.list_event_source_mappings(EventSourceArn=outputs[_STREAMS[function]])
+        mappings = [
+            mapping
+            for mapping in found["EventSourceMappings"]
+            if mapping["FunctionArn"].endswith(f":function:{name}")
+        ]
+        if not mappings:
+            raise DeployError(f"{name} is not connected to its stream")
+        for mapping in mappings:
+            if any(mapping.get(key) != value for key, value in wanted.items()):
+                _update(client, mapping["UUID"], name, wanted, sleep)
+
+
+def _update(
+    client: LambdaClient,
+    mapping: str,
+    name: str,
+    wanted: dict[str, Any],
+    sleep: Callable[[float], object],
+) -> None:
+    for attempt in range(_ATTEMPTS):
+        try:
+            client.update_event_source_mapping(UUID=mapping, **wanted)
+        except (
+            client.exceptions.InvalidParameterValueException,  # the role's policy is not known yet
+            client.exceptions.ResourceConflictException,
+            client.exceptions.ResourceInUseException,  # Chalice has just made or changed it
+        ) as error:
+            if attempt + 1 == _ATTEMPTS:
+                raise DeployError(f"failed batches of {name} would be dropped: {error}") from error
+            sleep(_PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,159 @@
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from infra.errors import DeployError
+from infra.stream_mappings import OLDEST_SECONDS, keep_failed_batches
+from infra.target import Target
+
+ENVIRON = MappingProxyType(
+    {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "junk", "AWS_SECRET_ACCESS_KEY": "junk"}
+)
+QUEUE = "arn:aws:sqs:eu-central-1:123456789012:rollcall-prod-dead-letters"
+STREAMS = ("AuditRecordsStreamArn", "JobsStreamArn")
+OUTPUTS = {
+    "DeadLetterQueueArn": QUEUE,
+    **{
+        name: f"arn:aws:dynamodb:eu-central-1:123456789012:table/x/stream/{name}"
+        for name in STREAMS
+    },
+}
+STREAM_KEEPS_SECONDS = 24 * 3600
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with mock_aws():
+        yield Target("prod", ENVIRON)
+
+
+def connect(target: Target, function: str) -> tuple[str, str]:
+    """A function on a stream as Chalice makes it: the mapping's id, and the stream's ARN."""
+    role = target.client("iam").create_role(RoleName=function, AssumeRolePolicyDocument="{}")
+    archive = io.BytesIO()
+    zipfile.ZipFile(archive, "w").close()
+    client = target.client("lambda")
+    made = client.create_function(
+        FunctionName=f"rollcall-prod-{function}", Runtime="python3.11", Handler="app.f",
+        Role=role["Role"]["Arn"], Code={"ZipFile": archive.getvalue()},
+    )  # fmt: skip
+    table = target.client("dynamodb").create_table(
+        TableName=function, BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )  # fmt: skip
+    arn = table["TableDescription"]["LatestStreamArn"]
+    mapping = client.create_event_source_mapping(
+        EventSourceArn=arn, FunctionName=made["FunctionArn"], BatchSize=100,
+        StartingPosition="TRIM_HORIZON",
+    )  # fmt: skip
+    return str(mapping["UUID"]), arn
+
+
+def test_a_batch_that_fails_for_long_is_given_up_and_the_queue_is_told(target: Target) -> None:
+    made = {function: connect(target, function) for function in OLDEST_SECONDS}
+    outputs = {**OUTPUTS, STREAMS[0]: made["publish_events"][1], STREAMS[1]: made["run_jobs"][1]}
+    for _ in range(2):
+        keep_failed_batches(target, outputs)
+    for function, (mapping, _) in made.items():
+        found = target.client("lambda").get_event_source_mapping(UUID=mapping)
+        assert found["BisectBatchOnFunctionError"] is True
+        assert found["MaximumRetryAttempts"] == -1, "an outage is waited out by time, not by tries"
+        assert found["MaximumRecordAgeInSeconds"] == OLDEST_SECONDS[function]
+        assert found["DestinationConfig"] == {"OnFailure": {"Destination": QUEUE}}
+        assert found["BatchSize"] == 100
+
+
+def test_a_batch_is_given_up_before_the_stream_forgets_it() -> None:
+    assert all(seconds < STREAM_KEEPS_SECONDS for seconds in OLDEST_SECONDS.values())
+
+
+def test_a_function_without_its_stream_is_told(target: Target) -> None:
+    _, arn = connect(target, "publish_events")
+    with pytest.raises(DeployError, match="run_jobs is not connected"):
+        keep_failed_batches(target, {**OUTPUTS, STREAMS[0]: arn})
+
+
+class Lambda:
+    """Refuses some updates."""
+
+    class InvalidParameterValueException(ClientError):
+        pass
+
+    class ResourceConflictException(ClientError):
+        pass
+
+    class ResourceInUseException(ClientError):
+        pass
+
+    def __init__(self, refusals: int, present: dict[str, Any] | None = None) -> None:
+        self.refusals = refusals
+        self.present = present or {}
+        self.exceptions = self
+        self.updated: list[dict[str, Any]] = []
+
+    def list_event_source_mappings(self, **_: object) -> dict[str, Any]:
+        arn = "arn:aws:lambda:eu-central-1:123456789012:function:rollcall-prod"
+        return {
+            "EventSourceMappings": [
+                {"UUID": "u", "FunctionArn": f"{arn}-{function}", **self.present}
+                for function in OLDEST_SECONDS
+            ]
+        }
+
+    def update_event_source_mapping(self, **wanted: Any) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise self.ResourceInUseException(
+                {"Error": {"Code": "ResourceInUseException", "Message": "it is being created"}},
+                "UpdateEventSourceMapping",
+            )
+        self.updated.append(wanted)
+
+
+class Fixed(Target):
+    """A target with one client."""
+
+    def __init__(self, fake: Lambda) -> None:
+        super().__init__("prod", ENVIRON)
+        object.__setattr__(self, "fake", fake)
+
+    fake: Lambda
+
+    def client(self, service: str) -> Any:
+        assert service == "lambda"
+        return self.fake
+
+
+def test_a_mapping_that_is_being_made_is_waited_for() -> None:
+    slept: list[float] = []
+    fake = Lambda(refusals=3)
+    keep_failed_batches(Fixed(fake), OUTPUTS, sleep=slept.append)
+    assert len(slept) == 3
+    assert len(fake.updated) == len(OLDEST_SECONDS)
+
+
+def test_a_refusal_that_lasts_is_explained_after_a_bounded_time() -> None:
+    slept: list[float] = []
+    with pytest.raises(DeployError, match=r"dropped.*being created"):
+        keep_failed_batches(Fixed(Lambda(refusals=1000)), OUTPUTS, sleep=slept.append)
+    assert sum(slept) <= 60
+
+
+def test_a_mapping_that_is_as_it_should_be_is_not_touched() -> None:
+    first = Lambda(refusals=0)
+    keep_failed_batches(Fixed(first), OUTPUTS)
+    present = json.loads(json.dumps(first.updated[0]))
+    second = Lambda(refusals=0, present=present)
+    keep_failed_batches(Fixed(second), OUTPUTS)
+    assert [one["MaximumRecordAgeInSeconds"] for one in second.updated] == [
+        OLDEST_SECONDS["run_jobs"]
+    ]
