@@ -41,8 +41,13 @@ def _over(row: EnrollmentTokenItem, now: int) -> DomainError | None:
     if int(row.expires_at) <= now:
         return Gone("The enrollment token has expired.", code="token_expired")
     if int(row.uses) >= int(row.max_uses):
-        return Gone("The enrollment token has been used up.", code="token_spent")
+        return spent()
     return None
+
+
+def spent() -> Gone:
+    """Refuses when there is no use left."""
+    return Gone("The enrollment token has been used up.", code="token_spent")
 
 
 def wrong_host(

@@ -1,6 +1,7 @@
 """The exchange: an enrollment token for an identity, in one transaction (law 1)."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalicelib.credentials.opaque import OpaqueClaims
@@ -10,11 +11,12 @@ from chalicelib.evidence.record import Origin
 from chalicelib.evidence.record import refusal as refusal_evidence
 from chalicelib.fields import MOST_LABELS
 from chalicelib.flows import admission
+from chalicelib.flows.counting import Counters
 from chalicelib.flows.csr import CsrFacts, facts_of
 from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
 from chalicelib.flows.new_identity import Candidate, attempt_names
 from chalicelib.flows.replay import Replayable, replay
-from chalicelib.store import organizations
+from chalicelib.store import organizations, token_counters
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row, token_row
 from chalicelib.store.organizations import OrganizationItem
@@ -27,6 +29,7 @@ class _Found:
     token: EnrollmentTokenItem
     environment: OrganizationItem | None
     receipt: EnrollmentTokenItem | None
+    counters: list[EnrollmentTokenItem]
 
     @property
     def enrolls(self) -> bool:
@@ -90,7 +93,7 @@ def exchange(
 
 
 def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) -> _Found:
-    """Token and receipt in one strongly consistent request, then the token's environment."""
+    """Token and receipt in one strongly consistent request, then what the token names."""
     keys = [token_row(origin.organization, claims.id)]
     if idempotency is not None:
         keys.append(receipt_row(origin.organization, claims.id, idempotency))
@@ -99,9 +102,26 @@ def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) ->
         token, claims.digest
     ):
         raise admission.not_the_holder()
-    environment = organizations.find_environment(origin.organization, str(token.environment))
+    environment, counters = _environment_and_counters(origin.organization, token)
     receipt = rest[0] if rest and isinstance(rest[0], EnrollmentTokenItem) else None
-    return _Found(token, environment, receipt)
+    return _Found(token, environment, receipt, counters)
+
+
+def _environment_and_counters(
+    organization: str, token: EnrollmentTokenItem
+) -> tuple[OrganizationItem | None, list[EnrollmentTokenItem]]:
+    """In one strongly consistent request; the token itself where it counts its uses itself."""
+    if not token.counters:
+        return organizations.find_environment(organization, str(token.environment)), [token]
+    environment, *rows = read_all(
+        [
+            organizations.environment_row(organization, str(token.environment)),
+            *token_counters.keys_of(organization, token),
+        ]
+    )
+    counters = [row for row in rows if isinstance(row, EnrollmentTokenItem)]
+    token_counters.sum_up(token, counters)
+    return environment if isinstance(environment, OrganizationItem) else None, counters
 
 
 def _twins_receipt(
@@ -148,20 +168,19 @@ def _enrol(
     names = attempt_names(request)
     name = next(names)
     candidate = Candidate.create(tools.keyring, origin, found.token, found.fingerprint_key, request)
+    counters = Counters(origin.organization, found.token, found.counters, tools.patience.random)
     for _ in tools.patience.rounds():
         cancelled = candidate.transaction(
-            origin, claims.digest, name=name, csr=csr, idempotency=idempotency
+            origin,
+            counters.pick(),
+            token_digest=claims.digest,
+            name=name,
+            csr=csr,
+            idempotency=idempotency,
         ).write()
         if cancelled is None or _wrote_it_before(cancelled, candidate):
-            return Enrolled(
-                organization=origin.organization,
-                identity=candidate.identity(origin, name=name, csr=csr),
-                key=candidate.key,
-                heartbeat_interval=found.interval,
-                csr=csr,
-                replayed=False,
-            )
-        if cancelled.contended:
+            return _enrolled(origin, found, candidate, name, csr)
+        if cancelled.contended or counters.go_on_after(cancelled):
             continue
         if cancelled.refused.keys() & {"receipt", "token"}:
             # The same host may have asked twice at once, and the other request won: it gets its
@@ -171,13 +190,28 @@ def _enrol(
                 return _replayed(tools, origin, found, receipt, request)
         _raise_if_token_refused(cancelled, origin, request)
         if "name" in cancelled.refused:
-            taken = next(names, None)
-            if taken is None:
-                raise Conflict(
-                    "Another agent of this environment has this name.", code="name_taken"
-                )
-            name = taken
+            name = _another(names)
     raise AssertionError("unreachable: patience raises")
+
+
+def _enrolled(
+    origin: Origin, found: _Found, candidate: Candidate, name: str, csr: CsrFacts | None
+) -> Enrolled:
+    return Enrolled(
+        organization=origin.organization,
+        identity=candidate.identity(origin, name=name, csr=csr),
+        key=candidate.key,
+        heartbeat_interval=found.interval,
+        csr=csr,
+        replayed=False,
+    )
+
+
+def _another(names: Iterator[str]) -> str:
+    name = next(names, None)
+    if name is None:
+        raise Conflict("Another agent of this environment has this name.", code="name_taken")
+    return name
 
 
 def _within_limits(token: EnrollmentTokenItem, request: ExchangeRequest) -> None:

@@ -16,7 +16,7 @@ from chalicelib.evidence.events import EnrollmentTokenIssued
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import Cidr, EnvironmentId, Hostname, Labels, Note
 from chalicelib.flows.contention import Patience
-from chalicelib.store import audit_records, enrollment_tokens, organizations
+from chalicelib.store import audit_records, enrollment_tokens, organizations, token_counters
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 from chalicelib.store.transaction import Cancelled, Transaction
 
@@ -87,7 +87,7 @@ def _transaction(
 ) -> Transaction:
     expires_at = origin.now + request.ttl_seconds * 1000
     transaction = Transaction()
-    enrollment_tokens.mint(
+    row = enrollment_tokens.mint(
         transaction,
         origin.organization,
         token,
@@ -97,12 +97,14 @@ def _transaction(
         digest=digest(secret),
         project=project,
         max_uses=request.max_uses,
+        counters=token_counters.rows_for(request.max_uses) or None,
         hostname=request.hostname.lower() if request.hostname else None,
         source_cidrs=networks,
         labels=request.labels,
         note=request.note,
         created_by=origin.actor_id,
     )
+    token_counters.mint(transaction, origin.organization, row)
     if idempotency_key is not None:
         enrollment_tokens.claim_mint(
             transaction,

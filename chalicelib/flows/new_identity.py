@@ -22,6 +22,7 @@ from chalicelib.store import (
     audit_records,
     enrollment_tokens,
     presence_writes,
+    token_counters,
 )
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
@@ -104,20 +105,17 @@ class Candidate:
     def transaction(
         self,
         origin: Origin,
-        token_digest: bytes,
+        counter: EnrollmentTokenItem,
         *,
+        token_digest: bytes,
         name: str,
         csr: CsrFacts | None,
         idempotency: bytes | None,
     ) -> Transaction:
         """One use, the identity, its name, presence, certificate, receipt and evidence."""
         transaction = Transaction()
-        enrollment_tokens.redeem(
-            transaction,
-            origin.organization,
-            self.token.token,
-            digest=token_digest,
-            now=origin.now,
+        token_counters.redeem(
+            transaction, origin.organization, counter, digest=token_digest, now=origin.now
         )
         self._add_agent(transaction, origin, name, csr)
         if csr is not None:

@@ -1,7 +1,9 @@
 """Looking at enrollment tokens, and revoking them."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
@@ -10,9 +12,10 @@ from chalicelib.errors import NotFound
 from chalicelib.evidence.events import EnrollmentTokenRevoked, JobStarted
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Note
+from chalicelib.flows import counting
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_lists import Page, Position, over_environments
-from chalicelib.store import audit_records, enrollment_tokens, jobs
+from chalicelib.store import audit_records, enrollment_tokens, jobs, token_counters
 from chalicelib.store.enrollment_tokens import ACTIVE, REVOKED, EnrollmentTokenItem
 from chalicelib.store.jobs import JobItem
 from chalicelib.store.paging import Span
@@ -54,7 +57,7 @@ def get(organization: str, token: str) -> EnrollmentTokenItem:
         NotFound: there is none, or it is another organization's.
     """
     known = ids.is_a(ids.ENROLLMENT_TOKEN, token)
-    row = enrollment_tokens.find(organization, token) if known else None
+    row = token_counters.find(organization, token) if known else None
     if row is None:
         raise NotFound("There is no such enrollment token.", code="enrollment_token_not_found")
     return row
@@ -79,7 +82,8 @@ def page(
         span,
         lambda name, part: enrollment_tokens.listed(organization, name, part),
     )
-    for seen, (name, row) in enumerate(listing, start=1):
+    counted = _summed_up(organization, listing, limit)
+    for seen, (name, row) in enumerate(counted, start=1):
         if status is None or status_of(row, now) == status:
             rows.append(row)
         if len(rows) == limit or seen == _MOST_SEEN:
@@ -87,15 +91,25 @@ def page(
     return Page(rows, None)
 
 
+def _summed_up(
+    organization: str, listing: Iterator[tuple[str, EnrollmentTokenItem]], at_once: int
+) -> Iterator[tuple[str, EnrollmentTokenItem]]:
+    while found := list(islice(listing, at_once)):
+        token_counters.sum_up_all(organization, [row for _, row in found])
+        yield from found
+
+
 def revoke(
     patience: Patience, origin: Origin, token: str, request: RevokeTokenRequest
 ) -> RevokedToken:
     """End a token at once; with `cascade`, start the job that ends its agents.
 
-    Revoking twice changes nothing; asking for the cascade afterwards starts it.
+    Revoking twice changes nothing; asking for the cascade afterwards starts it. From the token's
+    own row on, every new exchange is refused; closing the counter rows ends those under way.
 
     Raises:
         NotFound: there is no such token in the organization.
+        Contention: the token is revoked, but an exchange under way may still succeed.
     """
     row = get(origin.organization, token)
     job_id = _job_of(origin.organization, token)
@@ -110,6 +124,7 @@ def revoke(
         if cancelled is None:
             break
         row = get(origin.organization, token)
+    counting.close(patience, origin.organization, row)
     return RevokedToken(
         get(origin.organization, token),
         jobs.find(origin.organization, job_id) if request.cascade else None,

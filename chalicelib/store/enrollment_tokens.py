@@ -1,4 +1,7 @@
-"""Enrollment tokens, the receipts of their uses, and the claims of repeated mints."""
+"""Enrollment tokens, the receipts of their uses, and the claims of repeated mints.
+
+`token_counters` has the rows that count the uses.
+"""
 
 import datetime
 from collections.abc import Iterator
@@ -35,9 +38,10 @@ class TokensByEnvironment(GlobalSecondaryIndex["EnrollmentTokenItem"]):
 
 
 class EnrollmentTokenItem(Table):
-    """A row of `agent_enrollment_tokens`: a token, a receipt of one use, or a mint's claim.
+    """A row of `agent_enrollment_tokens`: a token, a counter of uses, a receipt, a mint's claim.
 
-    Each has a partition of its own, so that nothing grows under one key.
+    Each has a partition of its own, so that nothing grows under one key. Where a token has
+    counter rows (`counters` says how many), its own `uses` is theirs summed up when it was read.
     """
 
     class Meta:
@@ -54,6 +58,8 @@ class EnrollmentTokenItem(Table):
     environment = UnicodeAttribute(null=True)
     uses = NumberAttribute(null=True)
     max_uses = NumberAttribute(null=True)
+    counters = NumberAttribute(null=True)
+    counter = NumberAttribute(null=True)
     created_at = NumberAttribute()
     expires_at = NumberAttribute(null=True)
     hostname = UnicodeAttribute(null=True)
@@ -77,7 +83,7 @@ def receipt_row(organization: str, token: str, idempotency_digest: bytes) -> Key
 
 
 def find(organization: str, token: str) -> EnrollmentTokenItem | None:
-    """A token, as it is now."""
+    """A token, as it is now; without the uses that its counter rows count."""
     return EnrollmentTokenItem.read(f"{organization}#{token}")
 
 
@@ -101,8 +107,8 @@ def mint(
     created_at: int,
     expires_at: int,
     **attributes: Any,  # noqa: ANN401 - the model's own attributes
-) -> None:
-    """Add the creation of a token."""
+) -> EnrollmentTokenItem:
+    """Add the creation of a token (part `token`)."""
     row = EnrollmentTokenItem(
         f"{organization}#{token}",
         token=token,
@@ -117,6 +123,7 @@ def mint(
         **attributes,
     )
     transaction.put("token", row, EnrollmentTokenItem.pk.does_not_exist())
+    return row
 
 
 def claim_mint(
@@ -136,22 +143,6 @@ def claim_mint(
         ttl=expiry(expires_at),
     )
     transaction.put("claim", row, EnrollmentTokenItem.pk.does_not_exist())
-
-
-def redeem(
-    transaction: Transaction, organization: str, token: str, *, digest: bytes, now: int
-) -> None:
-    """Add the consumption of one use, on condition that the token still admits (part `token`)."""
-    item = EnrollmentTokenItem
-    transaction.update(
-        "token",
-        item(f"{organization}#{token}"),
-        [item.uses.add(1)],
-        (item.digest == digest)
-        & (item.status == ACTIVE)
-        & (item.expires_at > now)
-        & (item.uses < item.max_uses),
-    )
 
 
 def put_receipt(

@@ -10,7 +10,7 @@ from pynamodb.attributes import (
 )
 
 from chalicelib.store.connection import guarded
-from chalicelib.store.table import StageTable, Table
+from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
 
 ACTIVE = "active"
@@ -42,6 +42,11 @@ class OrganizationItem(Table):
 def find_key(organization: str, key: str) -> OrganizationItem | None:
     """An organization key, as it is now."""
     return OrganizationItem.read(organization, f"key#{key}")
+
+
+def environment_row(organization: str, environment: str) -> Key:
+    """Where an environment's control row lives."""
+    return OrganizationItem, organization, f"environment#{environment}"
 
 
 def find_environment(organization: str, environment: str) -> OrganizationItem | None:

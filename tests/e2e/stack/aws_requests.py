@@ -32,6 +32,7 @@ class AwsRequest:
 @contextmanager
 def watching(cloud: EmulatedCloud, look: Callable[[AwsRequest], Answer | None]) -> Iterator[None]:
     """Call `look` for each request; what it returns is the answer, None lets the service work."""
+
     def intercept(head: Head, path: str, _query: str, body: bytes) -> Answer | None:
         service, _, operation = (head.get("x-amz-target") or "").rpartition(".")
         return look(AwsRequest(head.method, path, service, operation, body))

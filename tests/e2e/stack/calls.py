@@ -132,9 +132,10 @@ class Calls:
 
     def agents_of(self, token: Token) -> list[dict[str, Any]]:
         """The agents that a token made, as the operator's list shows them."""
-        return [a for a in self._agents() if a["enrollment_token_id"] == token.id]
+        return [a for a in self.agents() if a["enrollment_token_id"] == token.id]
 
-    def _agents(self) -> Iterator[dict[str, Any]]:
+    def agents(self) -> Iterator[dict[str, Any]]:
+        """All agents, as the operator's list shows them."""
         cursor = ""
         while True:
             page = self.operator("GET", f"/agents?limit=100{cursor}").json()

@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import secrets
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import httpx
 
-from tests.e2e.stack.calls import Calls, Host, Token
+from tests.e2e.stack.calls import Calls, Host
+from tests.e2e.stack.few_uses import patient_exchange, share_in_rounds
 
-HOSTS = 64
-USES = 5
 REPEATS = 16
 
 
-def patient_exchange(
-    calls: Calls, token: Token, key: str | None = None, **said: str
-) -> httpx.Response:
-    """Exchange as a polite client does: again after 503, as the answer says."""
-    for _ in range(20):
-        answer = calls.exchange(token, key=key, **said)
-        if answer.status_code != 503:
-            return answer
-        time.sleep(float(answer.headers["retry-after"]))
-    raise AssertionError("it never got an answer")
-
-
-def test_64_hosts_share_5_uses_exactly(calls: Calls) -> None:
-    token = calls.mint(uses=USES)
-    ready = Barrier(HOSTS)
-
-    def enroll(_: int) -> httpx.Response:
-        ready.wait()
-        return calls.exchange(token, key=secrets.token_urlsafe(32))
-
-    with ThreadPoolExecutor(HOSTS) as pool:
-        first = list(pool.map(enroll, range(HOSTS)))
-    outcomes = [(a.status_code, a.json().get("code")) for a in first]
-    assert set(outcomes) <= {(201, None), (410, "token_spent"), (503, "contention")}
-    busy = [answer for answer in first if answer.status_code == 503]
-    with ThreadPoolExecutor(HOSTS) as pool:
-        again = list(pool.map(lambda _: patient_exchange(calls, token), busy))
-    accepted = [a for a in [*first, *again] if a.status_code == 201]
-    refused = [a for a in [*first, *again] if a.status_code == 410]
-    assert (len(accepted), len(refused)) == (USES, HOSTS - USES)
-    assert {a.json()["code"] for a in refused} == {"token_spent"}
-    assert calls.uses(token) == USES
-    listed = {agent["agent_id"] for agent in calls.agents_of(token)}
-    assert listed == {a.json()["agent_id"] for a in accepted}
-    for answer in accepted:
-        host = Host(answer.json()["agent_id"], answer.json()["runtime_key"])
-        assert calls.beat(host).status_code == 200
+def test_64_hosts_share_5_uses_exactly_in_every_round(calls: Calls) -> None:
+    share_in_rounds(calls)
 
 
 def test_one_host_that_asks_16_times_at_once_is_one_agent(calls: Calls) -> None:
