@@ -8,9 +8,16 @@ from itertools import islice
 from chalicelib.errors import DomainError
 from chalicelib.evidence.events import JobFinished
 from chalicelib.evidence.record import success
-from chalicelib.flows import revoke_agent
+from chalicelib.flows import counting, revoke_agent
 from chalicelib.flows.contention import Patience
-from chalicelib.store import agent_identities, audit_records, enrollment_tokens, jobs
+from chalicelib.flows.revoke_agent import MOST_TOGETHER
+from chalicelib.store import (
+    agent_identities,
+    audit_records,
+    enrollment_tokens,
+    jobs,
+    token_counters,
+)
 from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem, agent_row
 from chalicelib.store.jobs import DONE, FAILED, QUEUED, RUNNING, JobItem
 from chalicelib.store.table import read_all
@@ -18,6 +25,7 @@ from chalicelib.store.transaction import Transaction
 
 _CHUNK = 100  # the most that one BatchGetItem takes
 _AT_ONCE = 8
+_TOLD_EVERY_MS = 1_000
 _MOST_ATTEMPTS = 20
 _PAUSE_SECONDS = 0.5
 
@@ -71,34 +79,59 @@ def step(tools: CascadeTools, organization: str, job: str, number: int) -> None:
 
 def _work(tools: CascadeTools, organization: str, row: JobItem) -> _Progress:
     ended, total = 0, int(row.total or 0)
+    told_at = tools.clock()
     try:
-        token = enrollment_tokens.find(organization, row.target)
-        total = int(token.uses) if token is not None else total
+        total = _uses_of(tools, organization, row, otherwise=total)
         agents = agent_identities.created_by(organization, row.target)
-        while chunk := list(islice(agents, _CHUNK)):
-            _end_all(tools, organization, row, chunk)
-            ended += len(chunk)
-            if tools.time_is_up():
-                return _Progress(ended, max(total, ended + 1), None)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            while chunk := list(islice(agents, _CHUNK)):
+                _end_all(tools, pool, organization, row, chunk)
+                ended += len(chunk)
+                if tools.time_is_up():
+                    return _Progress(ended, max(total, ended + 1), None)
+                if tools.clock() - told_at >= _TOLD_EVERY_MS:
+                    told_at = tools.clock()
+                    jobs.tell(organization, row, processed=ended, total=total, now=told_at)
     except DomainError as error:
         return _Progress(ended, total, error.code)
     return _Progress(ended, total, None)
 
 
-def _end_all(tools: CascadeTools, organization: str, row: JobItem, agents: list[str]) -> None:
-    def end(agent: str) -> None:
+def _uses_of(tools: CascadeTools, organization: str, row: JobItem, *, otherwise: int) -> int:
+    """How many agents the token made, once no exchange that was under way can make another."""
+    token = enrollment_tokens.find(organization, row.target)
+    if token is None:
+        return otherwise
+    counting.close(tools.patience, organization, token)
+    token_counters.sum_up(token, token_counters.read(organization, token))
+    return int(token.uses)
+
+
+def _end_all(
+    tools: CascadeTools,
+    pool: ThreadPoolExecutor,
+    organization: str,
+    row: JobItem,
+    agents: list[str],
+) -> None:
+    def end(group: list[AgentIdentityItem]) -> None:
         origin = row.origin(tools.clock())
-        revoke_agent.revoke(tools.patience, origin, agent, row.note, row.job_id)
+        revoke_agent.revoke_together(tools.patience, origin, group, row.note, row.job_id)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(end, _not_ended(organization, agents)))
+    # Every group ends or fails before the step goes on, or gives up.
+    list(pool.map(end, _groups(_not_ended(organization, agents))))
 
 
-def _not_ended(organization: str, agents: list[str]) -> Iterator[str]:
-    # A step that starts again reads a hundred agents at once rather than try each of them.
+def _groups(rows: Iterator[AgentIdentityItem]) -> Iterator[list[AgentIdentityItem]]:
+    while group := list(islice(rows, MOST_TOGETHER)):
+        yield group
+
+
+def _not_ended(organization: str, agents: list[str]) -> Iterator[AgentIdentityItem]:
+    # A hundred agents are read at once, and a step that starts again tries only those left.
     for identity in read_all([agent_row(organization, agent) for agent in agents]):
         if isinstance(identity, AgentIdentityItem) and identity.status != REVOKED:
-            yield identity.agent_id
+            yield identity
 
 
 def _write_down(
@@ -117,7 +150,8 @@ def _write_down(
             organization,
             row,
             status=status,
-            processed=progress.ended,
+            # What was told before a step died stays true: those agents have ended.
+            processed=max(progress.ended, int(row.processed)),
             total=progress.total if progress.complete or row.total is None else None,
             attempts=attempts,
             last_error=progress.error,

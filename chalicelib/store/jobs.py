@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
 from chalicelib.evidence.record import Origin
+from chalicelib.store.connection import CONDITION_FAILED, CONFLICT, guarded, response_code
 from chalicelib.store.table import StageTable, Table
 from chalicelib.store.transaction import Transaction
 
@@ -137,6 +139,35 @@ def advance(
         item.last_error.set(last_error) if last_error is not None else item.last_error.remove()
     )
     transaction.update("job", item(f"{organization}#{row.job_id}"), actions, item.step == row.step)
+
+
+def tell(organization: str, row: JobItem, *, processed: int, total: int, now: int) -> None:
+    """Write down how far the present step has come, for those who watch the job.
+
+    The step's number stays, so the record of this write in the stream is one of a step that was
+    overtaken; should the step have died, it starts the step again. Nothing is written where
+    another step was taken meanwhile, or where more was told before.
+
+    Raises:
+        Unavailable: the database did not answer.
+    """
+    item = JobItem
+    with guarded():
+        try:
+            item(f"{organization}#{row.job_id}").update(
+                actions=[
+                    item.status.set(RUNNING),
+                    item.processed.set(processed),
+                    item.total.set(total),
+                    item.updated_at.set(now),
+                ],
+                condition=(item.step == row.step)
+                & item.status.is_in(QUEUED, RUNNING)
+                & (item.processed < processed),
+            )
+        except UpdateError as error:
+            if response_code(error) not in {CONDITION_FAILED, CONFLICT}:
+                raise
 
 
 @dataclass(frozen=True, slots=True)

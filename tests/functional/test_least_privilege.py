@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.functional.api import Api, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.iam_trace import Trace, TracedRuntime, grants_of, traced
+from tests.functional.laws.faults import CONFLICT, injected
 
 # What Lambda and S3 do in a function's name, and not its code.
 _BY_THE_SERVICE = {
@@ -91,6 +92,9 @@ def _whole_story(tenant: Tenant, stack: dict[str, str], clock: FrozenClock, trac
     assert host.beat().status == 200
     assert tenant.call("POST", f"/agents/{host.agent_id}/revoke").status == 200
     _cascade(tenant, minted, trace)
+    many = tenant.mint(max_uses=50)
+    assert tenant.exchange(many["token"]).status == 201
+    _cascade(tenant, many, trace, half_closed=True)
     _publish(tenant, trace)
 
 
@@ -157,9 +161,11 @@ def _sweep(trace: Trace) -> None:
         assert workers.sweep(None).offline >= 1
 
 
-def _cascade(tenant: Tenant, minted: dict[str, Any], trace: Trace) -> None:
+def _cascade(
+    tenant: Tenant, minted: dict[str, Any], trace: Trace, *, half_closed: bool = False
+) -> None:
     from chalicelib import workers
-    from chalicelib.store import jobs
+    from chalicelib.store import enrollment_tokens, jobs, token_counters
 
     path = f"/agent-enrollment/tokens/{minted['enrollment_token_id']}/revoke"
     accepted = tenant.call("POST", path, {"cascade": True})
@@ -167,8 +173,15 @@ def _cascade(tenant: Tenant, minted: dict[str, Any], trace: Trace) -> None:
     job = accepted.body["job"]["job_id"]
     row = jobs.find(tenant.organization, job)
     assert row is not None
+    if half_closed:  # as whoever revoked leaves the counter rows when it dies
+        token = enrollment_tokens.find(tenant.organization, minted["enrollment_token_id"])
+        assert token is not None
+        for counter in token_counters.read(tenant.organization, token):
+            counter.update(actions=[type(counter).status.set(enrollment_tokens.ACTIVE)])
     record = {"eventName": "INSERT", "dynamodb": {"NewImage": row.serialize()}}
-    with trace.running("run_jobs"):
+    # Agents that meet contention end one by one.
+    contended = injected(CONFLICT, on="TransactWriteItems")
+    with trace.running("run_jobs"), contended:
         workers.run_jobs([record, {"dynamodb": {"NewImage": {"pk": {"S": "junk"}}}}], None)
     assert tenant.call("GET", f"/jobs/{job}").body["status"] == "done"
 

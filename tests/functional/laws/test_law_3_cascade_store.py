@@ -1,16 +1,25 @@
-"""Law 3: what a cascade's threads and its lists ask of the store."""
+"""Law 3: what a cascade's threads, groups and lists ask of the store."""
 
 import contextlib
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from pynamodb.attributes import UnicodeAttribute
 
-from chalicelib import settings
+from chalicelib import ids, runtime, settings
+from chalicelib.evidence.record import Origin
+from chalicelib.flows import revoke_agent
+from chalicelib.store import agent_identities, jobs
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.connection import connection
+from chalicelib.store.jobs import DONE, RUNNING, JobItem
 from chalicelib.store.table import Table, read_all
-from tests.functional.api import Tenant
+from chalicelib.store.transaction import Transaction
+from tests.functional.api import Host, Tenant
+from tests.functional.laws import faults
+from tests.functional.laws.faults import injected, interleaved
 from tests.functional.laws.request_counter import counted
 
 
@@ -59,3 +68,121 @@ def test_a_row_that_a_list_names_twice_is_asked_for_once(tenant: Tenant) -> None
     assert len(sent.tables) == 2
     found = [item.pk for item in rows if isinstance(item, AgentIdentityItem)]
     assert found == [row[1], other[1], row[1]]
+
+
+def origin_of(tenant: Tenant) -> Origin:
+    return Origin(
+        organization=tenant.organization,
+        actor_type="organization_key",
+        actor_id="key",
+        request_id="request",
+        source_address=None,
+        now=tenant.api.clock.now,
+    )
+
+
+def end_together(tenant: Tenant, hosts: list[Host]) -> None:
+    rows = [agent_identities.find(tenant.organization, host.agent_id) for host in hosts]
+    revoke_agent.revoke_together(
+        runtime.current().patience, origin_of(tenant), [row for row in rows if row], None, "job"
+    )
+
+
+def ends_of(tenant: Tenant, host: Host) -> int:
+    events = [record["event"] for record in tenant.audit("agent", host.agent_id)]
+    return events.count("agent.revoked")
+
+
+def test_agents_that_nobody_disturbs_end_in_one_transaction(tenant: Tenant) -> None:
+    hosts = [tenant.enroll() for _ in range(revoke_agent.MOST_TOGETHER)]
+    with counted() as requests:
+        end_together(tenant, hosts)
+    (transaction,) = requests.transactions
+    # Half of what DynamoDB takes: what is written of an agent may grow.
+    assert len(transaction.parts) == 50
+    assert [ends_of(tenant, host) for host in hosts] == [1] * len(hosts)
+
+
+def _revoked_meanwhile(tenant: Tenant, host: Host) -> None:
+    assert tenant.call("POST", f"/agents/{host.agent_id}/revoke", {}).status == 200
+
+
+def _renamed_meanwhile(tenant: Tenant, host: Host) -> None:
+    renamed = tenant.call("PATCH", f"/agents/{host.agent_id}", {"name": "other"})
+    assert renamed.status == 200, renamed.body
+
+
+def _beaten_meanwhile(_: Tenant, host: Host) -> None:
+    assert host.beat().status == 200
+
+
+@pytest.mark.parametrize("disturb", [_revoked_meanwhile, _renamed_meanwhile, _beaten_meanwhile])
+def test_what_stands_in_the_way_of_one_does_not_hold_up_the_others(
+    tenant: Tenant, disturb: Callable[[Tenant, Host], None]
+) -> None:
+    hosts = [tenant.enroll() for _ in range(3)]
+    with interleaved(lambda: disturb(tenant, hosts[1]), on="TransactWriteItems"):
+        end_together(tenant, hosts)
+    hosts[0].sequence = hosts[1].sequence = hosts[2].sequence = 9
+    assert [host.beat().code for host in hosts] == ["key_revoked"] * 3
+    assert [ends_of(tenant, host) for host in hosts] == [1, 1, 1]
+    # The names are free, also a changed one.
+    assert {tenant.enroll(name=name).agent_id for name in ("host-1.example", "other")}
+
+
+def test_a_group_that_meets_contention_ends_one_by_one(tenant: Tenant) -> None:
+    hosts = [tenant.enroll() for _ in range(3)]
+    with injected(faults.CONFLICT, on="TransactWriteItems"), counted() as requests:
+        end_together(tenant, hosts)
+    assert [len(sent.parts) for sent in requests.transactions] == [15, 5, 5, 5]
+    assert [ends_of(tenant, host) for host in hosts] == [1, 1, 1]
+
+
+def started_job(tenant: Tenant) -> JobItem:
+    transaction, job = Transaction(), ids.new(ids.JOB)
+    jobs.start(
+        transaction,
+        tenant.organization,
+        job,
+        kind="kind",
+        target="target",
+        note=None,
+        origin=origin_of(tenant),
+    )
+    assert transaction.write() is None
+    row = jobs.find(tenant.organization, job)
+    assert row is not None
+    return row
+
+
+def told(tenant: Tenant, row: JobItem, processed: int) -> tuple[str, int, int]:
+    jobs.tell(tenant.organization, row, processed=processed, total=500, now=1)
+    found = jobs.find(tenant.organization, row.job_id)
+    assert found is not None
+    return str(found.status), int(found.processed), int(found.step)
+
+
+def test_a_job_tells_how_far_it_came_and_never_goes_back(tenant: Tenant) -> None:
+    row = started_job(tenant)
+    assert told(tenant, row, 100) == (RUNNING, 100, 0)
+    assert told(tenant, row, 300) == (RUNNING, 300, 0)
+    # A step that starts again counts from the beginning.
+    assert told(tenant, row, 200) == (RUNNING, 300, 0)
+
+
+def test_a_step_that_was_overtaken_tells_nothing(tenant: Tenant) -> None:
+    row = started_job(tenant)
+    transaction = Transaction()
+    jobs.advance(
+        transaction,
+        tenant.organization,
+        row,
+        status=DONE,
+        processed=400,
+        total=400,
+        attempts=0,
+        last_error=None,
+        now=1,
+    )
+    assert transaction.write() is None
+    assert told(tenant, row, 450) == (DONE, 400, 1)
