@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
+
 from chalicelib.credentials.signing import Keyring
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_control import Controls
 from chalicelib.flows.refusals import RefusalLog
 from chalicelib.settings import Settings, load
+from chalicelib.store.connection import service_client
 
 if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
     from chalicelib.evidence.publisher import Publisher
     from chalicelib.store.artifact_bucket import ArtifactBucket
 
@@ -52,13 +57,14 @@ class Runtime:
         return Keyring(self._fetch_signing_secret, self.clock)
 
     def _fetch_signing_secret(self) -> str:
-        # Imported at first use: a function that signs nothing does not pay for it.
-        from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
-
-        provider = SecretsProvider(boto3_client=self._client("secretsmanager"))
         # The keyring caches by itself and decides when to look again.
-        value = provider.get(self.settings.signing_secret_arn, force_fetch=True)
-        return value.decode() if isinstance(value, bytes) else str(value)
+        answer = self._secrets.get_secret_value(SecretId=self.settings.signing_secret_arn)
+        return str(answer["SecretString"])
+
+    @cached_property
+    def _secrets(self) -> "SecretsManagerClient":
+        client: SecretsManagerClient = self._client("secretsmanager")
+        return client
 
     @cached_property
     def bucket(self) -> "ArtifactBucket":
@@ -79,10 +85,7 @@ class Runtime:
             self.settings.dead_letter_queue_url,
         )
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
-        import boto3  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
-
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - clients are made at run time
         config = Config(
             connect_timeout=1,
             read_timeout=3,
@@ -92,7 +95,7 @@ class Runtime:
             # after a bucket is made, and in newer regions refuses for ever.
             s3={"addressing_style": "virtual"} if service == "s3" else None,
         )
-        return boto3.client(service, config=config)  # type: ignore[call-overload]
+        return service_client(service, config)
 
 
 _current: list[Runtime] = []

@@ -2,7 +2,8 @@
 
 Chalice's own packager does the work, under the name that `chalice deploy` looks for. What is added
 is what it lacks: it goes on without the requirements that it could not get, takes a truncated zip
-for a finished one, and downloads every dependency again when a line of the application changes.
+for a finished one, downloads every dependency again when a line of the application changes, and
+leaves out the byte code, which Lambda can write nowhere.
 """
 
 import hashlib
@@ -17,10 +18,14 @@ from chalice.config import Config
 from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager
 from chalice.utils import UI, OSUtils
 
+from infra import byte_code
 from infra.console import say
 from infra.errors import DeployError
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^]]*\])?\s*[=<>~!;]*")
+# What Chalice's packager puts in anew each time.
+_APPLICATION = ("app.py", "chalice/", "chalicelib/")
+_MOST_NAMED = 3
 _PARTS = ("app.py", "chalice/app.py", "chalicelib/__init__.py")
 
 
@@ -41,13 +46,22 @@ def required(requirements: str) -> set[str]:
 def faults(package: Path, requirements: str) -> list[str]:
     """What a package lacks; empty if it is complete."""
     try:
-        with zipfile.ZipFile(package) as archive:
-            damaged = archive.testzip()
-            names = archive.namelist()
+        names = _undamaged(package)
     except (OSError, zipfile.BadZipFile) as error:
         return [f"it cannot be read: {error}"]
-    found = [f"{damaged} is damaged"] if damaged else []
-    found += [f"{part} is missing" for part in _PARTS if part not in names]
+    found = _missing(names, requirements)
+    return found + [f"{name} has no byte code" for name in byte_code.lacking(names)[:_MOST_NAMED]]
+
+
+def _undamaged(package: Path) -> list[str]:
+    with zipfile.ZipFile(package) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
+        return archive.namelist()
+
+
+def _missing(names: list[str], requirements: str) -> list[str]:
+    found = [f"{part} is missing" for part in _PARTS if part not in names]
     tops = {name.split("/", 1)[0] for name in names}
     infos = {top.removesuffix(".dist-info") for top in tops if top.endswith(".dist-info")}
     present = {_normal(info.rsplit("-", 1)[0]) for info in infos}
@@ -80,27 +94,50 @@ def build(project: Path, cache: Path) -> Path:
         wanted.unlink(missing_ok=True)
         wanted.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(requirements.encode()).hexdigest()[:32]
-        base = cache / f"{digest}-{version}.zip"
-        if base.exists() and not faults(base, requirements):
-            partial = wanted.with_suffix(".partial")
-            shutil.copyfile(base, partial)
-            packager.inject_latest_app(str(partial), str(project))
-            partial.replace(wanted)
-        else:
+        base = cache / f"{digest}-{sys.implementation.cache_tag}.zip"
+        if not _is_usable(base):
             packager.create_deployment_package(str(project), version)
-            if not faults(wanted, requirements):
-                _keep(wanted, base)
-    if missing := faults(wanted, requirements):
-        wanted.unlink(missing_ok=True)
-        raise DeployError("the deployment package is not complete: " + "; ".join(missing))
+            _refuse(wanted, _missing(_undamaged(wanted), requirements))
+            _keep_dependencies(wanted, base)
+        partial = wanted.with_suffix(".partial")
+        shutil.copyfile(base, partial)
+        packager.inject_latest_app(str(partial), str(project))
+        byte_code.add(partial)
+        partial.replace(wanted)
+    _refuse(wanted, faults(wanted, requirements))
     _drop_others(wanted)
     return wanted
 
 
-def _keep(package: Path, base: Path) -> None:
+def _refuse(package: Path, missing: list[str]) -> None:
+    if missing:
+        package.unlink(missing_ok=True)
+        raise DeployError("the deployment package is not complete: " + "; ".join(missing))
+
+
+def _is_usable(base: Path) -> bool:
+    try:
+        return not byte_code.lacking(_undamaged(base))
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _keep_dependencies(package: Path, base: Path) -> None:
+    """Everything but the application, in the order of names and with its byte code.
+
+    The application must not be in it: byte code that nothing checks, of an older source, would
+    run instead of the new one.
+    """
     base.parent.mkdir(parents=True, exist_ok=True)
     partial = base.with_suffix(f".{os.getpid()}")
-    shutil.copyfile(package, partial)
+    with (
+        zipfile.ZipFile(package) as source,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as kept,
+    ):
+        for name in sorted(source.namelist()):
+            if not name.startswith(_APPLICATION):
+                kept.writestr(source.getinfo(name), source.read(name))
+    byte_code.add(partial)
     partial.replace(base)
 
 

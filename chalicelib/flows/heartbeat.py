@@ -1,7 +1,5 @@
 """The heartbeat: one request when steady, one more when the agent's status changes."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from chalicelib.credentials.runtime_key import RuntimeClaims
@@ -41,16 +39,14 @@ class HeartbeatRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     asset_id: AssetId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """An accepted beat. Intervals are in seconds."""
 
     heartbeat_interval: int
     minimum_interval: float
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatTools:
+class HeartbeatTools(msgspec.Struct, frozen=True):
     """What the flow needs from outside."""
 
     controls: Controls

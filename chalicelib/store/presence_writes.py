@@ -1,8 +1,8 @@
 """What changes a presence row: the beat, and the changes of status that leave evidence."""
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from botocore.exceptions import ClientError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
@@ -24,10 +24,19 @@ from chalicelib.store.connection import (
 from chalicelib.store.transaction import Transaction
 
 _P = AgentPresenceItem
+# Written out, by the attributes' short names: pynamodb would put these together anew for every
+# beat, at a tenth of the whole beat's CPU.
+_HEARD = (
+    "SET k = :key, q = :sequence, b = :nonce, i = :instance, l = :now, n = :next, due = :due,"
+    " v = :version, u = :unpersisted"
+)
+_STEADY = (
+    "s = :online AND (k = :key OR p = :key) AND contains(sc, :scope) AND i = :instance"
+    " AND ((q < :sequence AND n <= :now) OR (q = :sequence AND b = :nonce))"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """One heartbeat as it meets the row. Times are milliseconds since the epoch."""
 
     organization: str
@@ -44,20 +53,17 @@ class Beat:
     due: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The beat is written."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotAccepted:
+class NotAccepted(msgspec.Struct, frozen=True):
     """The beat is not written; `row` is the row as it was, or None where there is none."""
 
     row: AgentPresenceItem | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conflicted:
+class Conflicted(msgspec.Struct, frozen=True):
     """A transaction held the row at that instant: no verdict, worth another attempt."""
 
 
@@ -71,23 +77,14 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
     Raises:
         Unavailable: the database did not answer.
     """
-    # A process that serves nothing but beats has not used the model, and the connection would not
-    # know the table.
-    _P._get_connection()  # noqa: SLF001
     with guarded():
         try:
             update_item(
-                table_name=_P.Meta.table_name,
-                hash_key=f"{beat.organization}#{beat.agent}",
-                actions=_beat_actions(beat),
-                condition=(_P.status == ONLINE)
-                & _holds_key(beat)
-                & _P.scopes.contains(beat.scope)
-                & (_P.instance == beat.instance)
-                & (
-                    ((_P.sequence < beat.sequence) & (_P.next_allowed <= beat.now))
-                    | ((_P.sequence == beat.sequence) & (_P.nonce == beat.nonce))
-                ),
+                TableName=_P.Meta.table_name,
+                Key={"pk": {"S": f"{beat.organization}#{beat.agent}"}},
+                UpdateExpression=_HEARD,
+                ConditionExpression=_STEADY,
+                ExpressionAttributeValues=_values(beat),
             )
         except ClientError as error:
             code = response_code(error)
@@ -95,13 +92,25 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
                 return Conflicted()
             if code != CONDITION_FAILED:
                 raise
-            # pynamodb wraps the error and drops the item; the original still has it.
-            original = error.__cause__
-            response: dict[str, Any] = (
-                dict(original.response) if isinstance(original, ClientError) else {}
-            )
+            response: dict[str, Any] = dict(error.response)
             return NotAccepted(_P.from_item(response.get("Item")))
     return Accepted()
+
+
+def _values(beat: Beat) -> dict[str, dict[str, Any]]:
+    return {
+        ":online": {"S": ONLINE},
+        ":scope": {"S": beat.scope},
+        ":key": {"B": beat.key},
+        ":sequence": {"N": str(beat.sequence)},
+        ":nonce": {"S": beat.nonce},
+        ":instance": {"S": beat.instance},
+        ":now": {"N": str(beat.now)},
+        ":next": {"N": str(beat.next_allowed)},
+        ":due": {"S": beat.due},
+        ":version": {"S": beat.version},
+        ":unpersisted": {"BOOL": beat.unpersisted},
+    }
 
 
 def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import shutil
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra import template
+from infra import byte_code, template
 from infra.deploy import ROOT
 from infra.package import build, faults, required
 from infra.project import environment
@@ -161,7 +162,33 @@ def test_nothing_but_the_application_and_its_requirements_is_in_it(package: Path
     assert len(names) == len(set(names))
     unwanted = ("tests/", "infra/", "agent/", ".chalice/", ".local/", "docs/", ".env", ".git")
     assert [name for name in names if name.startswith(unwanted)] == []
-    assert [name for name in names if "__pycache__" in name and name.startswith("chalicelib")] == []
+
+
+def test_no_module_is_compiled_in_a_cold_start(unpacked: Path) -> None:
+    """What is imported comes out of the package's byte code, which nothing compares with."""
+    seen = bare.run(
+        unpacked,
+        "from pathlib import Path\n"
+        "own = [m for m in list(sys.modules.values())"
+        " if str(getattr(m, '__file__', '')).startswith(sys.argv[1])"
+        " and m.__file__.endswith('.py')]\n"
+        "seen['modules'] = len(own)\n"
+        "seen['without'] = [m.__name__ for m in own if not Path(m.__cached__).is_file()]\n"
+        "seen['kinds'] = sorted({Path(m.__cached__).read_bytes()[4] for m in own})",
+    )
+    assert seen["modules"] > 200
+    assert seen["without"] == []
+    assert seen["kinds"] == [1], "unchecked-hash (PEP 552)"
+
+
+def test_what_a_traceback_says_is_the_path_on_lambda(package: Path) -> None:
+    with zipfile.ZipFile(package) as archive:
+        code = marshal.loads(archive.read(byte_code.compiled_name("app.py"))[16:])  # noqa: S302
+    assert code.co_filename == "/var/task/app.py"
+
+
+def test_it_fits_into_lambda_s_limit_for_a_zip(package: Path) -> None:
+    assert package.stat().st_size < 50 * 2**20
 
 
 def test_the_app_listens_to_streams_that_the_template_opens(unpacked: Path) -> None:

@@ -13,6 +13,7 @@ from pynamodb.expressions.update import Action
 
 from chalicelib import runtime, settings
 from chalicelib.store.agent_presence import AgentPresenceItem
+from chalicelib.store.connection import connection
 from chalicelib.store.organizations import OrganizationItem
 from tests.functional.api import Answer, Host, Tenant
 from tests.functional.clock import FrozenClock
@@ -67,11 +68,10 @@ def secret(api: object, clock: FrozenClock) -> Iterator[SigningSecret]:
     assert api
     secret = SigningSecret(clock)
     secret.worker()
-    boto3.setup_default_session()
-    session: Any = boto3.DEFAULT_SESSION
-    session.events.register("before-send.secrets-manager.GetSecretValue", secret.counted)
+    session = connection().session
+    session.register("before-send.secrets-manager.GetSecretValue", secret.counted)
     yield secret
-    session.events.unregister("before-send.secrets-manager.GetSecretValue", secret.counted)
+    session.unregister("before-send.secrets-manager.GetSecretValue", secret.counted)
 
 
 MALFORMED = [  # Secrets Manager itself refuses an empty one

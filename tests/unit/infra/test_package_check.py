@@ -1,16 +1,20 @@
 import hashlib
+import marshal
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from chalice.config import Config
 
+from infra import byte_code
 from infra.errors import DeployError
 from infra.package import build, faults, required
 
 REQUIREMENTS = (
     "# by a tool\nboto3==1.0 \\\n    --hash=sha256:00\n    # via x\nAws_Lambda.powertools==3\n"
 )
+
+UNCHECKED_HASH = b"\x01\0\0\0"  # PEP 552: by hash, and not looked at
 
 
 def a_package(path: Path, *, without: str = "") -> Path:
@@ -22,11 +26,20 @@ def a_package(path: Path, *, without: str = "") -> Path:
         "boto3/__init__.py",
         "aws_lambda_powertools-3.dist-info/METADATA",
     ]
+    return a_zip(path, [name for name in names if not (without and name.startswith(without))])
+
+
+def a_zip(path: Path, names: list[str]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
-            if not (without and name.startswith(without)):
-                archive.writestr(name, f"# {name}\n")
+            archive.writestr(zipfile.ZipInfo(name), f"# {name}\n")
+    byte_code.add(path)
     return path
+
+
+def contents(package: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(package) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_names_of_requirements_are_read_from_a_locked_file() -> None:
@@ -70,11 +83,16 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def a_cached_package(cache: Path) -> None:
+def a_cached_package(cache: Path) -> Path:
+    """The dependencies alone, as an earlier build left them."""
     cache.mkdir(parents=True, exist_ok=True)
-    version = Config.create().lambda_python_version
     digest = hashlib.sha256(REQUIREMENTS.encode()).hexdigest()[:32]
-    a_package(cache / f"{digest}-{version}.zip")
+    names = [
+        "boto3-1.0.dist-info/METADATA",
+        "boto3/__init__.py",
+        "aws_lambda_powertools-3.dist-info/METADATA",
+    ]
+    return a_zip(cache / f"{digest}-{sys.implementation.cache_tag}.zip", names)
 
 
 def test_the_same_requirements_are_not_downloaded_again(project: Path, tmp_path: Path) -> None:
@@ -109,5 +127,55 @@ def test_a_package_that_cannot_be_completed_is_not_left_for_chalice_to_upload(
 ) -> None:
     (project / "requirements.txt").write_text("# nothing\n")
     with pytest.raises(DeployError, match="asks for nothing"):
+        build(project, tmp_path / "cache")
+    assert not list((project / ".chalice" / "deployments").glob("*.zip"))
+
+
+def test_every_module_has_byte_code_that_is_taken_without_a_look_at_its_source(
+    project: Path, tmp_path: Path
+) -> None:
+    a_cached_package(tmp_path / "cache")
+    found = contents(build(project, tmp_path / "cache"))
+    sources = {name for name in found if name.endswith(".py")}
+    assert {"app.py", "boto3/__init__.py", "chalice/app.py"} <= sources
+    compiled = {name: found[byte_code.compiled_name(name)] for name in sources}
+    assert {code[4:8] for code in compiled.values()} == {UNCHECKED_HASH}
+    assert len(found) == len(sources) * 2 + 2
+
+
+def test_byte_code_is_of_the_source_beside_it_after_a_change(project: Path, tmp_path: Path) -> None:
+    a_cached_package(tmp_path / "cache")
+    build(project, tmp_path / "cache")
+    (project / "app.py").write_text("app = 'newer'\n")
+    found = contents(build(project, tmp_path / "cache"))
+    code = marshal.loads(found[byte_code.compiled_name("app.py")][16:])  # noqa: S302
+    assert "newer" in code.co_consts
+    assert code.co_filename == "/var/task/app.py"
+
+
+def test_the_same_sources_make_the_same_package(project: Path, tmp_path: Path) -> None:
+    a_cached_package(tmp_path / "cache")
+    package = build(project, tmp_path / "cache")
+    first = package.read_bytes()
+    package.unlink()
+    assert build(project, tmp_path / "cache").read_bytes() == first
+
+
+def test_a_package_without_byte_code_is_built_again(project: Path, tmp_path: Path) -> None:
+    a_cached_package(tmp_path / "cache")
+    package = build(project, tmp_path / "cache")
+    complete = contents(package)
+    with zipfile.ZipFile(package, "w") as archive:
+        for name, content in complete.items():
+            if name != byte_code.compiled_name("app.py"):
+                archive.writestr(name, content)
+    assert faults(package, REQUIREMENTS) == ["app.py has no byte code"]
+    assert contents(build(project, tmp_path / "cache")) == complete
+
+
+def test_a_source_that_does_not_compile_is_named(project: Path, tmp_path: Path) -> None:
+    a_cached_package(tmp_path / "cache")
+    (project / "app.py").write_text("def (\n")
+    with pytest.raises(DeployError, match=r"does not compile.*app\.py"):
         build(project, tmp_path / "cache")
     assert not list((project / ".chalice" / "deployments").glob("*.zip"))
