@@ -9,7 +9,8 @@ import hmac
 import re
 import secrets
 import zlib
-from dataclasses import dataclass
+
+import msgspec
 
 from chalicelib import ids
 from chalicelib.credentials.outcome import Rejected, Verified
@@ -21,8 +22,7 @@ _SHAPE = re.compile(
 MAX_LENGTH = 4 + 20 + 1 + 20 + 1 + 52 + 7
 
 
-@dataclass(frozen=True, slots=True)
-class OpaqueClaims:
+class OpaqueClaims(msgspec.Struct, frozen=True):
     """What an opaque secret says of itself; nobody has vouched for it yet."""
 
     organization: str
@@ -30,8 +30,7 @@ class OpaqueClaims:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OpaqueFamily:
+class OpaqueFamily(msgspec.Struct, frozen=True):
     """One family of opaque secrets.
 
     Args:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -76,16 +75,14 @@ class NotPublishedError(RuntimeError):
     """EventBridge did not take some events; the stream must deliver the batch again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Poison:
+class Poison(msgspec.Struct, frozen=True):
     """A stream record that no event can be made of, and why."""
 
     image: dict[str, Any]
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """How many events went out, and how many records went to the dead-letter queue."""
 
     events: int

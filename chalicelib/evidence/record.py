@@ -1,7 +1,6 @@
 """The audit record: who did what to which resource, from where, with which outcome."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -12,8 +11,7 @@ from chalicelib.evidence.events import Detail
 Outcome = Literal["success", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a request comes from and in whose name it acts.
 
     Args:

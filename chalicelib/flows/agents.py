@@ -1,7 +1,6 @@
 """Looking at agents, renaming and labelling them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
@@ -26,8 +25,7 @@ _MOST_SEEN = 1_000
 _MOST_AT_ONCE = 100  # the most that one BatchGetItem takes
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(msgspec.Struct, frozen=True):
     """An agent as operators see it: identity, presence, and the status that follows."""
 
     identity: AgentIdentityItem
@@ -35,8 +33,7 @@ class Agent:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentFilter:
+class AgentFilter(msgspec.Struct, frozen=True):
     """Which agents to list. `name` is the beginning of one; `label` a key and its value."""
 
     environment: str | None = None

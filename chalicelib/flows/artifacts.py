@@ -1,7 +1,6 @@
 """Announcing artifacts, and looking at them."""
 
 import hashlib
-from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -51,16 +50,14 @@ class ArtifactRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     metadata: Metadata = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactTools:
+class ArtifactTools(msgspec.Struct, frozen=True):
     """What the flow needs from outside."""
 
     bucket: ArtifactBucket
     patience: Patience
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
+class Announced(msgspec.Struct, frozen=True):
     """The artifact, and the upload that it waits for; none where the content is stored already."""
 
     row: ArtifactItem

@@ -1,8 +1,9 @@
 """Looking at the evidence, by time and by resource."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from chalicelib.store import audit_records
 from chalicelib.store.audit_records import AuditRecordItem
@@ -12,8 +13,7 @@ LONGEST_RANGE_MS = 31 * 86_400_000
 DEFAULT_RANGE_MS = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class AuditQuery:
+class AuditQuery(msgspec.Struct, frozen=True):
     """Which records: a time range (milliseconds, inclusive) and perhaps one resource."""
 
     since: int

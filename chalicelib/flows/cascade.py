@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from chalicelib.errors import DomainError
 from chalicelib.evidence.events import JobFinished
@@ -30,8 +31,7 @@ _MOST_ATTEMPTS = 20
 _PAUSE_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class CascadeTools:
+class CascadeTools(msgspec.Struct, frozen=True):
     """What a step needs from outside: `time_is_up` says when the function must come to an end."""
 
     patience: Patience
@@ -39,8 +39,7 @@ class CascadeTools:
     time_is_up: Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class _Progress:
+class _Progress(msgspec.Struct, frozen=True):
     ended: int
     total: int
     error: str | None

@@ -1,13 +1,13 @@
 """How long to try when somebody else writes the same row."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from chalicelib.errors import Contention
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """Attempts with full jitter between them, bounded so that an answer still reaches the caller.
 
     Args:

@@ -1,7 +1,8 @@
 """Reading a certificate signing request: checked and hashed, never kept."""
 
 import hashlib
-from dataclasses import dataclass
+
+import msgspec
 
 from chalicelib.errors import Malformed
 
@@ -9,8 +10,7 @@ _LEAST_RSA_BITS = 2048
 _MOST_RSA_BITS = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class CsrFacts:
+class CsrFacts(msgspec.Struct, frozen=True):
     """What is kept of a CSR. It proves possession of a key, not that a host is the same one."""
 
     csr_sha256: str

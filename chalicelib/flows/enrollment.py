@@ -36,8 +36,7 @@ class ExchangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     csr: Pem | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EnrollTools:
+class EnrollTools(msgspec.Struct, frozen=True):
     """What the exchange needs from outside."""
 
     keyring: Keyring
@@ -54,8 +53,7 @@ class IssuedKey:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolled:
+class Enrolled(msgspec.Struct, frozen=True):
     """What the host gets."""
 
     organization: str

@@ -1,6 +1,6 @@
 """What belongs to a whole environment, kept by a worker for ten seconds."""
 
-from dataclasses import dataclass
+import msgspec
 
 from chalicelib.errors import Unavailable
 from chalicelib.store import organizations
@@ -9,8 +9,7 @@ KEPT_MS = 10_000
 _REMEMBERED = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(msgspec.Struct, frozen=True):
     """An environment's control values. Never an authorization: they may be ten seconds old."""
 
     heartbeat_interval: int

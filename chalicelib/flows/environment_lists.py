@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 from chalicelib.store import organizations
 from chalicelib.store.paging import Span
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """Where a list goes on: after which row (its sort key) of which environment."""
 
     environment: str

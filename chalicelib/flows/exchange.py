@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from chalicelib.credentials.opaque import OpaqueClaims
 from chalicelib.errors import Conflict, DomainError, Forbidden, Gone, Malformed
@@ -24,8 +25,7 @@ from chalicelib.store.table import read_all, read_as_one
 from chalicelib.store.transaction import Cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     token: EnrollmentTokenItem
     environment: OrganizationItem | None
     receipt: EnrollmentTokenItem | None

@@ -2,7 +2,6 @@
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -37,8 +36,7 @@ class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     note: Note | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Minted:
+class Minted(msgspec.Struct, frozen=True):
     """A token's row, and the raw secret that is shown this once."""
 
     token: EnrollmentTokenItem

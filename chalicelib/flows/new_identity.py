@@ -5,8 +5,9 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from chalicelib import ids
 from chalicelib.credentials import runtime_key
@@ -44,8 +45,7 @@ def attempt_names(request: ExchangeRequest) -> Iterator[str]:
         yield f"{stem}-{ids.base32(secrets.token_bytes(5))[:6]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """An agent that is not there yet. Its identifiers stay the same over all attempts."""
 
     token: EnrollmentTokenItem

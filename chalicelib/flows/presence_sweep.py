@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from chalicelib.errors import Contention
 from chalicelib.evidence.envelope import rfc3339
@@ -20,8 +21,7 @@ _FIRST_LOOK_BACK_BUCKETS = 288
 """A day of buckets of the default width; a day of narrow ones would take a sweep minutes."""
 
 
-@dataclass(frozen=True, slots=True)
-class SweepTools:
+class SweepTools(msgspec.Struct, frozen=True):
     """What the sweep needs from outside."""
 
     patience: Patience
@@ -31,8 +31,7 @@ class SweepTools:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(msgspec.Struct, frozen=True):
     """What a sweep did; `through` is the newest bucket that it finished."""
 
     offline: int

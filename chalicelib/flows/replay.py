@@ -1,6 +1,6 @@
 """The replay: a host whose answer was lost asks again and gets the same agent (law 1)."""
 
-from dataclasses import dataclass, replace
+import msgspec
 
 from chalicelib.errors import Conflict, Gone
 from chalicelib.evidence.envelope import rfc3339
@@ -30,8 +30,7 @@ from chalicelib.store.transaction import Transaction
 WINDOW_MS = 24 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Replayable:
+class Replayable(msgspec.Struct, frozen=True):
     """What a replay starts from: the token, and the receipt of the use."""
 
     token: EnrollmentTokenItem
@@ -118,7 +117,7 @@ def _write(
             receipt = receipt or enrollment_tokens.find_receipt(found.receipt)
             if receipt is None:
                 raise _closed()
-            found = replace(found, receipt=receipt)
+            found = msgspec.structs.replace(found, receipt=receipt)
     raise AssertionError("unreachable: patience raises")
 
 

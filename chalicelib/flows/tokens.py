@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
@@ -33,8 +32,7 @@ class RevokeTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     note: Note | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RevokedToken:
+class RevokedToken(msgspec.Struct, frozen=True):
     """The token, and the job that ends its agents, if that was asked for."""
 
     token: EnrollmentTokenItem

@@ -2,7 +2,8 @@
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from chalicelib import ids
 from chalicelib.evidence.events import ArtifactRejected, ArtifactStored, Detail
@@ -17,8 +18,7 @@ from chalicelib.store.transaction import Transaction
 KEPT_REJECTED = datetime.timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyTools:
+class VerifyTools(msgspec.Struct, frozen=True):
     """What the flow needs from outside."""
 
     bucket: ArtifactBucket

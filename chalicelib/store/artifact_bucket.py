@@ -6,9 +6,9 @@ is copied to `artifacts/`, out of reach of any presigned upload.
 
 import base64
 import urllib.parse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import Unavailable
@@ -22,8 +22,7 @@ _DOWNLOADED_AS = "application/octet-stream"
 _ABSENT = {"404", "NoSuchKey", "NotFound", "PreconditionFailed", "412"}
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectFacts:
+class ObjectFacts(msgspec.Struct, frozen=True):
     """What S3 says of an object. `sha256` is None where S3 has not computed it."""
 
     size: int
@@ -32,16 +31,14 @@ class ObjectFacts:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class UploadForm:
+class UploadForm(msgspec.Struct, frozen=True):
     """A presigned POST: where to, and the fields that come before the file."""
 
     url: str
     fields: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactAddress:
+class ArtifactAddress(msgspec.Struct, frozen=True):
     """Whose artifact; the tenant stands in the object's key too."""
 
     organization: str

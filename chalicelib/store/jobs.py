@@ -1,9 +1,9 @@
 """Bulk changes that outlive a request. Each write of a row is what drives its next step."""
 
 import datetime
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
@@ -170,8 +170,7 @@ def tell(organization: str, row: JobItem, *, processed: int, total: int, now: in
                 raise
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """Which job a record of the table's stream is about, and at which step it was written."""
 
     organization: str

@@ -8,9 +8,10 @@ all shards.
 import heapq
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from chalicelib.store.connection import guarded
 
@@ -29,8 +30,7 @@ def shard_key(*parts: str, shard: int) -> str:
     return "#".join((*parts, str(shard)))
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """Which part of a list to read: `after` is the sort key of the last row that was shown."""
 
     after: str | None

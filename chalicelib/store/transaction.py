@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
@@ -20,8 +21,7 @@ from chalicelib.store.table import Table
 _REFUSED = "ConditionalCheckFailed"
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """One part's condition did not hold; `item` is the row as it was, if there was one."""
 
     item: dict[str, Any] | None
