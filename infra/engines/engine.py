@@ -85,8 +85,12 @@ def chosen() -> bool:
 
 
 @contextmanager
-def real_engines(run_dir: Path) -> Iterator[Engines]:
+def real_engines(run_dir: Path, *, expiry_pause: float | None = None) -> Iterator[Engines]:
     """MiniStack and SeaweedFS, side by side.
+
+    Args:
+        run_dir: a folder for them.
+        expiry_pause: seconds between MiniStack's looks for expired rows; its own are 60.
 
     Raises:
         EngineError: one does not start.
@@ -94,7 +98,7 @@ def real_engines(run_dir: Path) -> Iterator[Engines]:
     from infra.engines.ministack import ministack  # noqa: PLC0415 - they import this module
     from infra.engines.seaweedfs import seaweedfs  # noqa: PLC0415
 
-    with seaweedfs(run_dir) as store, ministack(run_dir) as database:
+    with seaweedfs(run_dir) as store, ministack(run_dir, expiry_pause=expiry_pause) as database:
         yield Engines(database.url, store.url)
 
 

@@ -27,7 +27,7 @@ with real_engines(Path(sys.argv[1])) as engines:
 
 def is_open(url: str) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=1).close()
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30).close()
     except ConnectionRefusedError:
         return False
     return True

@@ -5,26 +5,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from chalicelib.store.connection import connection
+from moto.core.botocore_stubber import BotocoreStubber
+
+from infra.emulator.patches import Patches
 
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let the threads of a function meet moto as they meet the emulated cloud's server."""
-    lock = threading.Lock()
+    """Let the threads of a function meet moto as they meet the emulated cloud's server.
 
-    def take(**_: Any) -> None:
-        lock.acquire(timeout=30)
+    A request that moto does not answer, because it goes to a real engine, waits for nobody.
+    """
+    lock = threading.RLock()
+    patches = Patches()
 
-    def give(**_: Any) -> None:
-        lock.release()
+    def locked(original: Any) -> Any:
+        def process_request(self: Any, request: Any) -> Any:
+            with lock:
+                return original(self, request)
 
-    events = connection().client.meta.events
-    # Moto itself is a handler of this event, between the first and the last.
-    events.register_first("before-send", take)
-    events.register_last("before-send", give)
+        return process_request
+
+    patches.wrap(BotocoreStubber, "process_request", locked)
     try:
         yield
     finally:
-        events.unregister("before-send", take)
-        events.unregister("before-send", give)
+        patches.undo()

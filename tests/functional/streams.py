@@ -13,13 +13,16 @@ class Stream:
     """What is written to a table from now on, in the form that a function gets.
 
     Args:
-        arn: the stream's.
+        arn: the stream's, as the template's outputs say it.
     """
 
     def __init__(self, arn: str) -> None:
         # Moto does not know the account's own host name of this service.
         config = Config(account_id_endpoint_mode="disabled")
         self._client = boto3.client("dynamodbstreams", config=config)
+        # The outputs are moto's; the engine that has the table has a stream of its own.
+        table = boto3.client("dynamodb").describe_table(TableName=arn.split("/")[1])["Table"]
+        arn = table["LatestStreamArn"]
         described = self._client.describe_stream(StreamArn=arn)["StreamDescription"]
         (shard,) = described["Shards"]
         self._iterator = self._client.get_shard_iterator(

@@ -60,8 +60,8 @@ class Lived:
 
 @pytest.fixture(scope="module")
 def lived(stack: dict[str, str]) -> Lived:
-    trail, jobs = Stream(stack["AuditRecordsStreamArn"]), Stream(stack["JobsStreamArn"])
     with running_api() as api, one_at_a_time():
+        trail, jobs = Stream(stack["AuditRecordsStreamArn"]), Stream(stack["JobsStreamArn"])
         live(api, jobs)
         rows = list(audit_records.AuditRecordItem.scan())
     return Lived(trail.read(), [msgspec.to_builtins(envelope_of(row)) for row in rows])

@@ -1,39 +1,23 @@
 """The laws' tests are many: each begins with empty tables, so that none pays for those before."""
 
-import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.core.botocore_stubber import BotocoreStubber
-from moto.dynamodb.models import dynamodb_backends
 
-from infra.emulator.in_process import REGION
-from infra.emulator.patches import Patches
 from tests.functional.clock import FrozenClock
+from tests.functional.one_at_a_time import one_at_a_time
 
 if TYPE_CHECKING:
     from tests.functional.api import Api
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def one_request_at_a_time() -> Iterator[None]:
     """A cascade works in threads, and moto's tables are not made for that."""
-    lock = threading.RLock()
-    patches = Patches()
-
-    def locked(original: Any) -> Any:
-        def process_request(self: Any, request: Any) -> Any:
-            with lock:
-                return original(self, request)
-
-        return process_request
-
-    patches.wrap(BotocoreStubber, "process_request", locked)
-    yield
-    patches.undo()
+    with one_at_a_time():
+        yield
 
 
 @pytest.fixture(scope="package")
@@ -55,7 +39,8 @@ def _known_signing_secret(api: "Api", signing_secret: str, clock: FrozenClock) -
 
 @pytest.fixture(autouse=True)
 def _empty_tables(stack: dict[str, str]) -> None:
-    """Forget all rows: the emulator copies whole tables for each transaction."""
+    """Forget the rows of the tests before."""
+    from tests.functional.world import empty_tables
+
     assert stack
-    for table in dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables.values():
-        table.items.clear()
+    empty_tables()

@@ -1,14 +1,15 @@
 """Disturbs the requests of the shared DynamoDB client, below the SDK's own retries.
 
-The handler of `before-send` on the service runs before the emulator's and the last one on every
-service after it: so a request can be stopped, answered in DynamoDB's place, or carried out and
-its answer lost. Pauses of the SDK between its attempts are left out; its verdict whether to try
+The first handler of `before-send` runs before the emulator's and before anything is sent to an
+engine: so a request can be stopped, answered in DynamoDB's place, or carried out and its answer
+lost. Pauses of the SDK between its attempts are left out; its verdict whether to try
 again is its own.
 """
 
 import base64
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.hooks import first_non_none_response
 from botocore.retries.standard import RetryEventAdapter, StandardRetryConditions
 
 from chalicelib.store.connection import connection
@@ -106,17 +108,21 @@ class Meeting:
 
 @dataclass
 class _Injector:
+    client: Any
     fault: Fault
     meeting: Meeting
-    _losing: set[int] = field(default_factory=set)
+    _carrying: threading.local = field(default_factory=threading.local)
 
     def before(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        if getattr(self._carrying, "out", False):
+            return None
         if not self.meeting.with_(event_name.rsplit(".", 1)[1]):
             return None
         if self.fault.dropped:
             raise ConnectTimeoutError(endpoint_url=_ENDPOINT)
         if self.fault.lost:
-            self._losing.add(id(request))
+            self._carry_out(request, event_name)
+            raise ReadTimeoutError(endpoint_url=_ENDPOINT)
         if self.fault.answer is None:
             return None
         status, body = self.fault.answer(json.loads(request.body))
@@ -126,10 +132,15 @@ class _Injector:
             _ENDPOINT, status, HTTPHeaders(), _Raw(json.dumps(body, default=_binary).encode())
         )
 
-    def after(self, request: Any, **_: Any) -> None:
-        if id(request) in self._losing:
-            self._losing.discard(id(request))
-            raise ReadTimeoutError(endpoint_url=_ENDPOINT)
+    def _carry_out(self, request: Any, event_name: str) -> None:
+        """What botocore would do now: ask the other handlers, and send what none has answered."""
+        self._carrying.out = True
+        try:
+            answers = self.client.meta.events.emit(event_name, request=request)
+            if first_non_none_response(answers) is None:
+                self.client._endpoint.http_session.send(request)
+        finally:
+            self._carrying.out = False
 
 
 def _retried_at_once(**event: Any) -> float | None:
@@ -145,17 +156,16 @@ def injected(
 ) -> Iterator[Meeting]:
     """Let a fault meet the `first` attempt (of an operation) and those that follow, `times` all."""
     meeting = Meeting(first, times, on)
-    injector = _Injector(fault, meeting)
-    events: Any = connection().client.meta.events
+    client = connection().client
+    injector = _Injector(client, fault, meeting)
+    events: Any = client.meta.events
     events.register_first("needs-retry.dynamodb", _retried_at_once)
     events.register_first("before-send.dynamodb", injector.before)
-    events.register_last("before-send", injector.after)
     try:
         yield meeting
     finally:
         events.unregister("needs-retry.dynamodb", _retried_at_once)
         events.unregister("before-send.dynamodb", injector.before)
-        events.unregister("before-send", injector.after)
 
 
 @contextmanager
