@@ -118,7 +118,7 @@ def told(answer: Answer) -> tuple[int, str | None]:
 def test_an_expired_token_is_gone_as_long_as_its_row_is_kept_and_unknown_afterwards(
     tenant: Tenant, clock: FrozenClock
 ) -> None:
-    before_its_end(clock, row_ends_in=5)
+    before_its_end(clock, row_ends_in=8)
     token = tenant.mint(ttl_seconds=MINUTE)
     ends = row_of(tenant, token).ttl.timestamp()
     clock.advance(seconds=MINUTE)
