@@ -80,6 +80,8 @@ test-functional: $(WANTED) ## The app in process, on moto or on the real engines
 test-engines: $(ENGINES_INSTALLED) ## What only the real engines can prove
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/engines $(TESTS)
+	@# The model, once more on engines that refuse what moto lets pass.
+	$(if $(TESTS),,ROLLCALL_ENGINES=real $(BIN)/python -m pytest tests/functional/model)
 
 test-e2e: $(WANTED) ## The deployed package and a real agent, on the emulated cloud
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
