@@ -31,7 +31,8 @@ def _agent(run: Run, kinds: Kinds, *, beats: bool = True) -> str:
     agent = str(answer.body["agent_id"])
     if beats:
         run.lead_up(kinds.beat(run.state.agents[agent], "beat"))
-        run.state.clock.advance(seconds=15)
+    # So long that a heartbeat looks at its environment's interval again: each has as many requests.
+    run.state.clock.advance(seconds=15)
     return agent
 
 
