@@ -40,6 +40,7 @@ def organizations(client: DynamoDBClient, prefix: str, after: str | None = None)
         "ExpressionAttributeNames": {"#item": "item"},
         "ExpressionAttributeValues": {":organization": {"S": _ORGANIZATION}},
         "Limit": _PAGE,
+        "ConsistentRead": True,
     }
     if after is not None:
         request["ExclusiveStartKey"] = {"organization": {"S": after}, "item": {"S": _ORGANIZATION}}

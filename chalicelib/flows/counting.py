@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from chalicelib.errors import Contention
 from chalicelib.flows import admission
 from chalicelib.flows.contention import Patience
 from chalicelib.store import token_counters
@@ -79,10 +80,17 @@ def close(patience: Patience, organization: str, token: EnrollmentTokenItem) -> 
     left = [row for row in token_counters.read(organization, token) if row.status != REVOKED]
     if not left:
         return
-    for _ in patience.rounds():
-        left = [row for row in left if not _closed(organization, row)]
-        if not left:
-            return
+    try:
+        for _ in patience.rounds():
+            left = [row for row in left if not _closed(organization, row)]
+            if not left:
+                return
+    except Contention as error:
+        raise Contention(
+            "The enrollment token is revoked, but a host that is enrolling at this moment may "
+            "still succeed. Ask again until this is answered with success.",
+            seconds=error.seconds,
+        ) from error
 
 
 def _closed(organization: str, row: EnrollmentTokenItem) -> bool:

@@ -129,19 +129,17 @@ def _twins_receipt(
 ) -> EnrollmentTokenItem | None:
     """The receipt of a use that the same host made at this very moment, if there is one.
 
-    While the twin's transaction is being applied, the token may show the use and the receipt not
-    be there yet: before the holder is told that the token is spent, both are read as one.
+    While the twin's transaction is being applied, the use may show and the receipt not be there
+    yet. Before the holder is told that the token is spent, the receipt is read as a transaction,
+    which waits for the one that holds it.
     """
     if idempotency is None:
         return None
-    keys = [
-        token_row(origin.organization, claims.id),
-        receipt_row(origin.organization, claims.id, idempotency),
-    ]
+    keys = [receipt_row(origin.organization, claims.id, idempotency)]
     for _ in tools.patience.rounds():
         rows = read_as_one(keys)
         if rows is not None:
-            return rows[1] if isinstance(rows[1], EnrollmentTokenItem) else None
+            return rows[0] if isinstance(rows[0], EnrollmentTokenItem) else None
     raise AssertionError("unreachable: patience raises")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -36,11 +37,12 @@ class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     note: Note | None = None
 
 
-class Minted(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Minted:
     """A token's row, and the raw secret that is shown this once."""
 
     token: EnrollmentTokenItem
-    secret: str
+    secret: str = field(repr=False)
 
 
 def mint(
@@ -61,13 +63,12 @@ def mint(
     token = ids.new(ids.ENROLLMENT_TOKEN)
     secret = enrollment_token.FAMILY.issue(origin.organization, token)
     for _ in patience.rounds():
-        cancelled = _transaction(
+        transaction, row = _transaction(
             origin, request, networks, str(environment.project), token, secret, idempotency_key
-        ).write()
+        )
+        cancelled = transaction.write()
         if cancelled is None or _wrote_it_before(cancelled, token):
-            row = enrollment_tokens.find(origin.organization, token)
-            if row is None:
-                raise AssertionError("a token that was just written is not there")
+            token_counters.sum_up(row, [])
             return Minted(row, secret)
         if not cancelled.contended:
             raise _minted_before(cancelled)
@@ -82,7 +83,7 @@ def _transaction(
     token: str,
     secret: str,
     idempotency_key: str | None,
-) -> Transaction:
+) -> tuple[Transaction, EnrollmentTokenItem]:
     expires_at = origin.now + request.ttl_seconds * 1000
     transaction = Transaction()
     row = enrollment_tokens.mint(
@@ -113,7 +114,7 @@ def _transaction(
             expires_at=expires_at,
         )
     audit_records.put(transaction, _evidence(origin, request, networks, project, token))
-    return transaction
+    return transaction, row
 
 
 def _evidence(

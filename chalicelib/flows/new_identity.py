@@ -126,6 +126,7 @@ class Candidate(msgspec.Struct, frozen=True):
                 origin.organization,
                 self.token,
                 idempotency,
+                counter=counter,
                 agent=self.agent,
                 key_digest=self.key.digest,
                 now=origin.now,

@@ -21,6 +21,7 @@ from chalicelib.store import (
     audit_records,
     enrollment_tokens,
     presence_writes,
+    token_counters,
 )
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.agent_presence import ENROLLED, AgentPresenceItem
@@ -125,7 +126,7 @@ def _transaction(
     origin: Origin, found: Replayable, identity: AgentIdentityItem, key: IssuedKey
 ) -> Transaction:
     transaction = Transaction()
-    enrollment_tokens.check_not_revoked(transaction, origin.organization, found.token.token)
+    token_counters.check_not_revoked(transaction, origin.organization, found.receipt)
     presence_writes.replace_unused_key(
         transaction,
         origin.organization,

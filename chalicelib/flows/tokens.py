@@ -23,6 +23,7 @@ from chalicelib.store.transaction import Transaction
 CASCADE = "revoke_agents_of_token"
 TOKEN_STATUSES = ("active", "spent", "expired", "revoked")
 _MOST_SEEN = 1_000
+_COUNTED_AT_ONCE = 50  # also where a page is short and a filter passes most tokens over
 
 
 class RevokeTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,7 +81,7 @@ def page(
         span,
         lambda name, part: enrollment_tokens.listed(organization, name, part),
     )
-    counted = _summed_up(organization, listing, limit)
+    counted = _summed_up(organization, listing, max(limit, _COUNTED_AT_ONCE))
     for seen, (name, row) in enumerate(counted, start=1):
         if status is None or status_of(row, now) == status:
             rows.append(row)
@@ -107,7 +108,8 @@ def revoke(
 
     Raises:
         NotFound: there is no such token in the organization.
-        Contention: the token is revoked, but an exchange under way may still succeed.
+        Contention: to be repeated. The token may be revoked already, while an exchange that
+            was under way may still succeed.
     """
     row = get(origin.organization, token)
     job_id = _job_of(origin.organization, token)

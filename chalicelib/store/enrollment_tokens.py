@@ -113,7 +113,8 @@ def mint(
         f"{organization}#{token}",
         token=token,
         status=ACTIVE,
-        uses=0,
+        # Left out, not 0, where counter rows count: whoever forgets them is refused.
+        uses=None if attributes.get("counters") else 0,
         environment=environment,
         environment_shard=shard_key(organization, environment, shard=shard_of(token)),
         created=f"{created_at:015d}#{token}",
@@ -151,15 +152,20 @@ def put_receipt(
     token: EnrollmentTokenItem,
     idempotency_digest: bytes,
     *,
+    counter: EnrollmentTokenItem,
     agent: str,
     key_digest: bytes,
     now: int,
 ) -> None:
-    """Add the receipt by which a lost answer can be asked for again (part `receipt`)."""
+    """Add the receipt by which a lost answer can be asked for again (part `receipt`).
+
+    It names the row that counted the use, whose status a replay is conditional on.
+    """
     _, pk, _ = receipt_row(organization, token.token, idempotency_digest)
     row = EnrollmentTokenItem(
         pk,
         token=token.token,
+        counter=counter.counter,
         agent=agent,
         key_digest=key_digest,
         created_at=now,
@@ -179,12 +185,6 @@ def renew_receipt(
         [item.key_digest.set(key_digest)],
         item.key_digest == receipt.key_digest,
     )
-
-
-def check_not_revoked(transaction: Transaction, organization: str, token: str) -> None:
-    """Add the condition under which a replay is served: spent and expired do, revoked does not."""
-    item = EnrollmentTokenItem
-    transaction.check("token", item(f"{organization}#{token}"), item.status == ACTIVE)
 
 
 def revoke(transaction: Transaction, organization: str, token: str) -> None:

@@ -3,7 +3,7 @@
 Of transactions that overlap on one row, DynamoDB cancels all but one. A token of few uses counts
 them in its own row. One of many has counter rows beside it, each with a part of the uses and
 everything that an exchange is conditional on, so that hosts can enroll side by side without one
-common row (docs/decisions/0011). A use never comes back: a counter that was seen spent stays so.
+common row (docs/decisions/0012). A use never comes back: a counter that was seen spent stays so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -116,6 +116,19 @@ def redeem(
         & (item.expires_at > now)
         & (item.uses < item.max_uses),
     )
+
+
+def check_not_revoked(
+    transaction: Transaction, organization: str, receipt: EnrollmentTokenItem
+) -> None:
+    """Add the condition under which a replay is served (part `token`).
+
+    Spent and expired it is, revoked it is not. The row is the one that counted the receipt's use:
+    replays of one token, as after an outage, do not all meet on the token's row.
+    """
+    item = EnrollmentTokenItem
+    counted = item(_pk(organization, receipt.token, receipt.counter))
+    transaction.check("token", counted, item.status == ACTIVE)
 
 
 def close(transaction: Transaction, organization: str, counter: EnrollmentTokenItem) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import urllib.parse
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.s3.models import s3_backends
 from moto.s3.notifications import S3NotificationEvent, send_event
 
@@ -20,6 +22,7 @@ from infra.engines.seaweedfs import ACCESS_KEY, SECRET_KEY
 
 _FORM_KEY = re.compile(rb'name="?key"?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)', re.IGNORECASE)
 _SUCCESS = range(200, 300)
+_log = logging.getLogger("rollcall.emulator")
 # Sub-resources that configure a bucket. They stay with moto, whose CloudFormation and whose
 # notifications they belong to.
 CONFIGURATION = frozenset(
@@ -65,7 +68,11 @@ class Uploads:
         bucket, key = _place(head, body)
         if not key:
             return
-        found = self._client.head_object(Bucket=bucket, Key=key)
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            _log.warning("nobody is told of %s: %s", key, error)  # it may be gone again by now
+            return
         stored = _Stored(key, found["ContentLength"], found["ETag"])
         with self._lock:
             for account, name in _owners(bucket):

@@ -62,10 +62,18 @@ class Fleet:
         with ThreadPoolExecutor(self._at_once) as pool:
             return list(pool.map(self._enroll_one, range(hosts)))
 
+    def ask_again(self, stories: Sequence[Enrollment]) -> list[Enrollment]:
+        """Let hosts that lost their answers ask with the same keys, all at once."""
+        again = [Enrollment(story.key, story.hostname) for story in stories]
+        with ThreadPoolExecutor(self._at_once) as pool:
+            return list(pool.map(self._insist, again))
+
     def _enroll_one(self, number: int) -> Enrollment:
-        story = Enrollment(
-            secrets.token_urlsafe(32), f"host-{number}.{self._token.id[-6:].lower()}"
+        return self._insist(
+            Enrollment(secrets.token_urlsafe(32), f"host-{number}.{self._token.id[-6:].lower()}")
         )
+
+    def _insist(self, story: Enrollment) -> Enrollment:
         began = time.monotonic()
         for attempt in range(_MOST_TRIES):
             answer = self._ask(story)

@@ -54,8 +54,9 @@ def test_hosts_that_enroll_side_by_side_are_seldom_in_each_others_way(
     stack: LocalStack, database: Front, calls: Calls, items: Items, conflicts: ConflictProxy
 ) -> None:
     token = calls.mint(uses=400)
+    fleet = Fleet(stack.url, token, at_once=AT_ONCE)
     with answering(database, conflicts.answer):
-        stories = Fleet(stack.url, token, at_once=AT_ONCE).enroll(400)
+        stories = fleet.enroll(400)
     whole = Figures.of([story.seconds for story in stories])
     _log.info("%s; %s; %s", whole, answers_of(stories), conflicts.conflicts)
     met = conflicts.conflicts["TransactWriteItems"]
@@ -63,6 +64,18 @@ def test_hosts_that_enroll_side_by_side_are_seldom_in_each_others_way(
     assert assert_whole(items, token, agents=400) == {story.agent_id for story in stories}
     given = answers_of(stories)
     assert given["503 contention"] <= MOST_BUSY * given.total()
+
+    # A site that lost its answers asks again, all of it at once.
+    before = conflicts.conflicts["TransactWriteItems"]
+    with answering(database, conflicts.answer):
+        replays = fleet.ask_again(stories)
+    assert [one.agent_id for one in replays] == [one.agent_id for one in stories]
+    met = conflicts.conflicts["TransactWriteItems"] - before
+    _log.info("replays: %s; %d conflicts", Figures.of([one.seconds for one in replays]), met)
+    assert met <= MOST_CONFLICTS * 400
+    given = answers_of(replays)
+    assert given["503 contention"] <= MOST_BUSY * given.total()
+    assert_whole(items, token, agents=400)
 
 
 def test_all_1000_hosts_enroll_although_a_third_of_the_calls_fails(

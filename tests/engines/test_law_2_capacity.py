@@ -228,9 +228,9 @@ def artifact(tenant: Tenant) -> Callable[[], Answer]:
 
 
 ROUTES: list[tuple[Callable[[Tenant], Callable[[], Answer]], int, tuple[int, int]]] = [
-    (mint, 201, (6, 3)),
+    (mint, 201, (6, 2)),
     (replay, 200, (9, 4)),
-    (spent, 410, (2, 7)),
+    (spent, 410, (2, 5)),
     (no_token, 401, (0, 0)),
     (revoke_agent, 200, (13, 4)),
     (revoke_token, 200, (6, 3)),

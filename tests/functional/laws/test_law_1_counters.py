@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from pynamodb.exceptions import UpdateError
 
 from chalicelib.store import token_counters
 from chalicelib.store.enrollment_tokens import ACTIVE, REVOKED, EnrollmentTokenItem
@@ -18,7 +19,6 @@ from tests.functional.laws.stories import (
     idempotency_key,
     rows_of,
     token_row,
-    uses_of,
 )
 
 MANY = 50
@@ -78,6 +78,46 @@ def test_an_exchange_is_three_requests_and_leaves_the_tokens_own_row_alone(
     assert shown(tenant, token)["uses"] == 1
 
 
+def test_a_replay_is_conditional_on_the_row_that_counted_its_use(
+    tenant: Tenant, token: dict[str, Any]
+) -> None:
+    key = idempotency_key()
+    first = tenant.exchange(token["token"], idempotency_key=key)
+    with counted() as requests:
+        again = tenant.exchange(token["token"], idempotency_key=key)
+    assert (again.status, again.body["agent_id"]) == (200, first.body["agent_id"])
+    parts = requests.transactions[0].body["TransactItems"]
+    (checked,) = (part["ConditionCheck"] for part in parts if "ConditionCheck" in part)
+    (row,) = (row for row in counters_of(tenant, token) if row.uses)
+    assert checked["Key"] == {"pk": {"S": row.pk}}
+
+    row.update(actions=[EnrollmentTokenItem.status.set(REVOKED)])
+    refused = tenant.exchange(token["token"], idempotency_key=key)
+    assert (refused.status, refused.code) == (410, "token_revoked")
+
+
+def test_code_that_knows_no_counter_rows_cannot_count_a_use(
+    tenant: Tenant, token: dict[str, Any]
+) -> None:
+    """Such as that of the version before, while a deployment replaces its functions."""
+    item = EnrollmentTokenItem
+    with pytest.raises(UpdateError) as refused:
+        token_row(tenant, token).update(
+            actions=[item.uses.add(1)],
+            condition=(item.status == ACTIVE) & (item.uses < item.max_uses),
+        )
+    assert refused.value.cause_response_code == "ConditionalCheckFailedException"
+
+
+def test_a_list_that_passes_many_tokens_over_reads_their_rows_together(tenant: Tenant) -> None:
+    for _ in range(40):
+        tenant.mint(max_uses=400)
+    with counted() as requests:
+        answer = tenant.call("GET", "/agent-enrollment/tokens?status=spent&limit=1")
+    assert answer.body["enrollment_tokens"] == []
+    assert requests.operations.count("BatchGetItem") <= 8
+
+
 def test_every_use_is_given_out_before_the_token_is_spent(
     tenant: Tenant, token: dict[str, Any]
 ) -> None:
@@ -87,7 +127,7 @@ def test_every_use_is_given_out_before_the_token_is_spent(
     assert len(agents_of(tenant)) == MANY
     assert (shown(tenant, token)["uses"], shown(tenant, token)["status"]) == (MANY, "spent")
     assert [int(row.uses) for row in counters_of(tenant, token)] == [25, 25]
-    assert uses_of(tenant, token) == 0  # nobody wrote the token's own row
+    assert token_row(tenant, token).uses is None  # nobody wrote the own row
 
 
 def test_lists_know_the_uses_and_the_spent_ones(tenant: Tenant, token: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Law 3: what a cascade's threads, groups and lists ask of the store."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib import ids, runtime, settings
 from chalicelib.evidence.record import Origin
-from chalicelib.flows import revoke_agent
+from chalicelib.flows import cascade, revoke_agent
+from chalicelib.flows.contention import Patience
 from chalicelib.store import agent_identities, jobs
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.connection import connection
@@ -186,3 +188,20 @@ def test_a_step_that_was_overtaken_tells_nothing(tenant: Tenant) -> None:
     )
     assert transaction.write() is None
     assert told(tenant, row, 450) == (DONE, 400, 1)
+
+
+def test_a_note_that_cannot_be_written_does_not_end_the_step(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = started_job(tenant)
+    gone = [ids.new(ids.AGENT) for _ in range(250)]
+    monkeypatch.setattr(agent_identities, "created_by", lambda *_: iter(gone))
+    minutes = itertools.count(0, 60_000)
+    patience = Patience(lambda _: None, lambda: 0.5)
+    tools = cascade.CascadeTools(patience, lambda: next(minutes), lambda: False)
+    with injected(faults.THROTTLED, times=faults.ALWAYS, on="UpdateItem") as met:
+        cascade.step(tools, tenant.organization, row.job_id, 0)
+    assert met.seen > 0
+    found = jobs.find(tenant.organization, row.job_id)
+    assert found is not None
+    assert (found.status, found.processed, found.last_error) == (DONE, 250, None)

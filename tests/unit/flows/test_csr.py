@@ -113,4 +113,8 @@ def test_a_request_is_read_without_regard_to_what_it_asks_for() -> None:
     asked = x509.CertificateSigningRequestBuilder().subject_name(NAME)
     asked = asked.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     der = asked.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-    assert set(facts_of(pem(der)).__struct_fields__) == {"csr_sha256", "public_key_sha256", "key_type"}
+    assert set(facts_of(pem(der)).__struct_fields__) == {
+        "csr_sha256",
+        "public_key_sha256",
+        "key_type",
+    }
