@@ -51,7 +51,7 @@ $(ENGINES_INSTALLED): requirements-ministack.txt requirements-seaweedfs.txt $(IN
 # A run on the real engines needs them; others are spared the download.
 WANTED := $(if $(filter real,$(ENGINES)),$(ENGINES_INSTALLED),$(INSTALLED))
 
-demo: $(INSTALLED) ## The whole story: deploy, enroll, beat, upload, revoke, on an emulated cloud
+demo: $(WANTED) ## The whole story: deploy, enroll, beat, upload, revoke, on an emulated cloud (ENGINES=real)
 	@$(BIN)/python -m infra demo
 
 up: $(WANTED) ## An emulated cloud with this checkout deployed into it (ENGINES=real), until Ctrl-C

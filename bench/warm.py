@@ -13,7 +13,7 @@ from bench.figures import Compared
 from bench.fleet import Agent, Tenant, answered, exchange
 from bench.processes import HERE, Event, FunctionProcess, require
 
-ROUNDS = 15
+ROUNDS = 30
 BEATS = 150
 EXCHANGES = 40
 """Also the uses of a token: few enough for it to count them in its own row."""

@@ -18,9 +18,10 @@ from infra.console import say
 from infra.deploy import ROOT
 from infra.emulator.cloud import EmulatedCloud
 from infra.errors import DeployError
-from infra.local_stack import bootstrap_child, emulated_target, work_folder
+from infra.local_stack import bootstrap_child, emulated_target
 from infra.private_file import write_private
 from infra.project import environment
+from infra.work_folder import work_folder
 
 STAGE = "local"
 SUMMARY = ROOT / ".local" / "local.json"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from infra.deploy import ROOT, deploy
 from infra.emulator.cloud import EmulatedCloud
 from infra.engines import Engines, chosen, real_engines
 from infra.target import Target
+from infra.work_folder import work_folder
 
 STAGE = "dev"
 
@@ -88,18 +87,6 @@ def _engines(work: Path, wanted: bool) -> Iterator[Engines | None]:
         return
     with real_engines(work) as engines:
         yield engines
-
-
-@contextmanager
-def work_folder() -> Iterator[Path]:
-    """A folder below `.local/` that is gone at the end."""
-    base = ROOT / ".local"
-    base.mkdir(exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="run-", dir=base))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def emulated_target(

@@ -113,7 +113,7 @@ class Republication:
         self._sleep = sleep
         self._say = say
         self._free = self._said = monotonic()
-        self.events = self.poison = self.organizations = 0
+        self.events = self.poison = self.organizations = self.looked_at = 0
         self.position = wanted.after
 
     def run(self) -> None:
@@ -125,6 +125,7 @@ class Republication:
         wanted = self._wanted
         self._say(f"audit records from {rfc3339(wanted.first)} to {rfc3339(wanted.until)}")
         for organization in self._organizations():
+            self.looked_at += 1
             before = self.events + self.poison
             self._work(organization)
             self.organizations += self.events + self.poison > before

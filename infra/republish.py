@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
@@ -186,7 +187,7 @@ def _send(target: Target, outputs: Mapping[str, str]) -> Send:
 
 def _again(args: Namespace, wanted: Wanted, position: Position | None) -> str:
     """The command that goes on; a relative time would mean another one by then."""
-    words = ["python", "-m", "infra", "republish", "--stage", args.stage]
+    words = [sys.executable, "-m", "infra", "republish", "--stage", args.stage]
     words += ["--since", rfc3339(wanted.since), "--until", rfc3339(wanted.until)]
     if wanted.organizations:
         words += ["--organization", *wanted.organizations]
@@ -197,6 +198,8 @@ def _again(args: Namespace, wanted: Wanted, position: Position | None) -> str:
 
 
 def _told(work: Republication, *, dry: bool) -> int:
+    if not work.looked_at:
+        say("there is no organization: is this the right stage, account and endpoint?")
     verb = "would be published" if dry else "published"
     say(f"{work.events} events of {work.organizations} organizations {verb}")
     if not work.poison:

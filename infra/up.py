@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from argparse import ArgumentParser, Namespace
 
@@ -13,6 +14,7 @@ from infra.local_stack import LocalStack, local_stack
 from infra.private_file import write_private
 
 SUMMARY = ROOT / ".local" / "stack.json"
+ACCOUNT = ROOT / ".local" / "aws.env"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -22,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run until interrupted."""
+    _forget()  # what an earlier one left that was killed, and that nobody should take for this one
     try:
         with local_stack(heartbeat_interval=args.heartbeat_interval) as stack:
             _serve(stack)
@@ -32,14 +35,25 @@ def run(args: Namespace) -> int:
 
 
 def _serve(stack: LocalStack) -> None:
+    write_private(ACCOUNT, _shell(stack.cloud.environ))
     write_private(SUMMARY, json.dumps(stack.summary(), indent=2) + "\n")
     try:
         say("")
         say(f"API:  {stack.url}")
         say("Key:  in .local/stack.json, with the ids of organization, project and environment")
+        say("AWS:  .local/aws.env has the variables that lead the AWS tools to this account")
         say("Stop: Ctrl-C; nothing is left behind")
         signal.pause()
     except KeyboardInterrupt:
         say("stopping")
     finally:
-        SUMMARY.unlink(missing_ok=True)
+        _forget()
+
+
+def _forget() -> None:
+    for file in (SUMMARY, ACCOUNT):
+        file.unlink(missing_ok=True)
+
+
+def _shell(environ: dict[str, str]) -> str:
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in environ.items())

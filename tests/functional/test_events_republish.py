@@ -1,6 +1,7 @@
 """`republish`: what an outage longer than the stream kept from the bus, under the same ids."""
 
 import shlex
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
@@ -243,7 +244,7 @@ def test_an_outage_that_lasts_stops_the_run_after_a_bounded_time_and_tells_how_t
     assert 30 <= sum(slept) <= 120
     (line,) = [line for line in said.splitlines() if line.startswith("to go on: ")]
     words = shlex.split(line.removeprefix("to go on: "))
-    assert words[:4] == ["python", "-m", "infra", "republish"]
+    assert words[:4] == [sys.executable, "-m", "infra", "republish"]
     assert "49h" not in words, "a relative time would be another one by then"
     monkeypatch.undo()
     assert main(words[3:]) == 0
