@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Temporary files of the tests stay in the checkout, each suite's apart: they run side by side.
 export PYTEST_DEBUG_TEMPROOT = $(CURDIR)/.local/$@
 .DEFAULT_GOAL := help
-.PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-e2e \
+.PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-model test-e2e \
 	check format lint types imports infra-lint deploy destroy bootstrap requirements schemas clean
 
 help: ## This list
@@ -63,7 +63,7 @@ local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 # Two at a time, the longest first: most of them wait for others half of their time.
 test: $(ENGINES_INSTALLED) ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
 	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line \
-		test-e2e test-engines test-functional test-contract test-unit
+		test-e2e test-functional test-engines test-contract test-unit test-model
 
 test-unit: $(INSTALLED) ## Without sockets
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
@@ -80,14 +80,19 @@ test-functional: $(WANTED) ## The app in process, on moto or on the real engines
 test-engines: $(ENGINES_INSTALLED) ## What only the real engines can prove
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/engines $(TESTS)
-	@# The model, once more on engines that refuse what moto lets pass.
-	$(if $(TESTS),,ROLLCALL_ENGINES=real $(BIN)/python -m pytest tests/functional/model)
+
+test-model: $(ENGINES_INSTALLED) ## The model of the laws, once more on engines that refuse what moto lets pass
+	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
+	ROLLCALL_ENGINES=real $(BIN)/python -m pytest tests/functional/model $(TESTS)
 
 test-e2e: $(WANTED) ## The deployed package and a real agent, on the emulated cloud
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/e2e $(TESTS)
 
-check: format lint types imports infra-lint test ## The gate: what CI runs
+check: $(INSTALLED) ## The gate: what CI runs
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
+		types engines lint format imports infra-lint
+	+@$(MAKE) --no-print-directory test
 
 format: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -61,7 +61,7 @@ def speak(calls: Calls, csr: str, machine_id: str) -> None:
     assert calls.beat(host, 2).status_code == 401
 
 
-def test_every_published_event_is_in_schema_and_published_once(
+def test_every_published_event_is_in_schema_and_its_copies_are_the_same(
     stack: LocalStack, calls: Calls, tap: EventTap, csr: str
 ) -> None:
     speak(calls, csr, secrets.token_hex(32))
@@ -75,8 +75,10 @@ def test_every_published_event_is_in_schema_and_published_once(
         assert [error.message for error in checker.iter_errors(event["detail"])] == [], name
         assert event["detail"]["event"] == name
         assert event["detail"]["organization"] == stack.organization
-    ids = [event["detail"]["id"] for event in events]
-    assert len(ids) == len(set(ids))
+    details: dict[str, Any] = {}
+    for event in events:  # other tests of the package let events come again
+        known = details.setdefault(event["detail"]["id"], event["detail"])
+        assert event["detail"] == known
     assert len({event["detail-type"] for event in events}) >= 5
 
 
