@@ -43,14 +43,20 @@ def required(requirements: str) -> set[str]:
     return names
 
 
-def faults(package: Path, requirements: str) -> list[str]:
-    """What a package lacks; empty if it is complete."""
+def faults(package: Path, requirements: str, *, compiled: bool = True) -> list[str]:
+    """What a package lacks; empty if it is complete.
+
+    Args:
+        package: the zip.
+        requirements: what was to be installed.
+        compiled: whether it must have its byte code by now.
+    """
     try:
         names = _undamaged(package)
     except (OSError, zipfile.BadZipFile) as error:
         return [f"it cannot be read: {error}"]
-    found = _missing(names, requirements)
-    return found + [f"{name} has no byte code" for name in byte_code.lacking(names)[:_MOST_NAMED]]
+    lacking = byte_code.lacking(names)[:_MOST_NAMED] if compiled else []
+    return _missing(names, requirements) + [f"{name} has no byte code" for name in lacking]
 
 
 def _undamaged(package: Path) -> list[str]:
@@ -97,7 +103,7 @@ def build(project: Path, cache: Path) -> Path:
         base = cache / f"{digest}-{sys.implementation.cache_tag}.zip"
         if not _is_usable(base):
             packager.create_deployment_package(str(project), version)
-            _refuse(wanted, _missing(_undamaged(wanted), requirements))
+            _refuse(wanted, faults(wanted, requirements, compiled=False))
             _keep_dependencies(wanted, base)
         partial = wanted.with_suffix(".partial")
         shutil.copyfile(base, partial)

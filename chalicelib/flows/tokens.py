@@ -23,7 +23,7 @@ from chalicelib.store.transaction import Transaction
 CASCADE = "revoke_agents_of_token"
 TOKEN_STATUSES = ("active", "spent", "expired", "revoked")
 _MOST_SEEN = 1_000
-_COUNTED_AT_ONCE = 50  # also where a page is short and a filter passes most tokens over
+_COUNTED_AT_ONCE = 50  # where a page is short and a filter may pass most tokens over
 
 
 class RevokeTokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +81,8 @@ def page(
         span,
         lambda name, part: enrollment_tokens.listed(organization, name, part),
     )
-    counted = _summed_up(organization, listing, max(limit, _COUNTED_AT_ONCE))
+    at_once = limit if status is None else max(limit, _COUNTED_AT_ONCE)
+    counted = _summed_up(organization, listing, at_once)
     for seen, (name, row) in enumerate(counted, start=1):
         if status is None or status_of(row, now) == status:
             rows.append(row)

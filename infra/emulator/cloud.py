@@ -1,7 +1,6 @@
 """The emulated cloud as one object: moto, a gateway, workers and the deliveries between them."""
 
 import logging
-import os
 import shutil
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Self
 from moto.moto_api._internal.models import moto_api_backend
 
 from infra.emulator import exclusive
+from infra.emulator.account import ISOLATED, REGION
 from infra.emulator.async_delivery import AsyncDelivery
 from infra.emulator.functions import Function, Functions
 from infra.emulator.gaps import close_gaps
@@ -28,7 +28,6 @@ from infra.emulator.worker import FunctionSpec, Worker
 from infra.engines.attached import AttachedEngines
 from infra.engines.engine import Engines
 
-REGION = "eu-central-1"
 GATEWAY_TIMEOUT = 29.0
 
 
@@ -96,11 +95,7 @@ class EmulatedCloud:
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "emulated",
             "AWS_SECRET_ACCESS_KEY": "emulated",
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **ISOLATED,
             "AWS_PAGER": "",
         }
 
@@ -186,7 +181,7 @@ class EmulatedCloud:
             REGION,
         )
         self._schedules = Schedules(self._delivery, self._lock)
-        self._moto.intercept(service.intercept)
+        self._moto.interceptors.append(service.intercept)
         for part in (apis, service, self._streams):
             part.install(patches)
         close_gaps(patches)

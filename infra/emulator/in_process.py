@@ -7,20 +7,12 @@ from contextlib import contextmanager
 from moto import mock_aws
 
 from infra.emulator import exclusive
+from infra.emulator.account import ISOLATED, REGION
 from infra.emulator.gaps import close_gaps
 from infra.emulator.patches import Patches
 from infra.engines.engine import Engines
 from infra.engines.mirror import Mirror
 from infra.engines.seaweedfs import ACCESS_KEY, SECRET_KEY
-
-REGION = "eu-central-1"
-_ENVIRON = {
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_REGION": REGION,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
 
 
 @contextmanager
@@ -34,11 +26,11 @@ def emulated_aws(engines: Engines | None = None) -> Iterator[None]:
         patches = Patches()
         endpoints = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]
         own = _of_engines(engines) if engines else {}
-        names = (*_ENVIRON, "AWS_PROFILE", *endpoints, *own)
+        names = (*ISOLATED, "AWS_PROFILE", *endpoints, *own)
         before = {name: os.environ.get(name) for name in names}
         for name in ("AWS_PROFILE", *endpoints):
             os.environ.pop(name, None)
-        os.environ.update(_ENVIRON | own)
+        os.environ.update(ISOLATED | own)
         try:
             close_gaps(patches)
             if engines:

@@ -36,6 +36,7 @@ class MotoServer:
     def __init__(self, lock: AbstractContextManager[Any]) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._lock = lock
+        # They answer outside of the lock; None passes a request on to moto.
         self.interceptors: list[Interceptor] = []
         self._server = HttpServer("moto", self._handle)
 
@@ -43,10 +44,6 @@ class MotoServer:
     def url(self) -> str:
         """The endpoint URL."""
         return self._server.url
-
-    def intercept(self, interceptor: Interceptor) -> None:
-        """Let somebody answer a request outside of the lock; None passes it on to moto."""
-        self.interceptors.append(interceptor)
 
     def start(self) -> None:
         """Begin to accept."""

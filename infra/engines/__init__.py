@@ -4,7 +4,8 @@ Moto lets pass what the real services refuse. These two are put in its place by
 `AWS_ENDPOINT_URL_DYNAMODB` and `AWS_ENDPOINT_URL_S3` alone; everything else stays with moto.
 """
 
-from infra.engines.engine import Engine, EngineError, Engines, chosen, real_engines
+from infra.engines.choice import chosen, real_engines
+from infra.engines.engine import Engine, EngineError, Engines
 from infra.engines.ministack import ministack
 from infra.engines.seaweedfs import seaweedfs
 

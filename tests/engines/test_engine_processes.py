@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from infra.engines.engine import EngineError, Launch, chosen, installed, real_engines, running
+from infra.engines import EngineError, chosen, real_engines
+from infra.engines.engine import Launch, installed, running
 
 HEALTH = {"dynamodb": "/_ministack/ready", "s3": "/healthz"}
 PARENT = """
 import sys, time
 from pathlib import Path
-from infra.engines.engine import real_engines
+from infra.engines import real_engines
 with real_engines(Path(sys.argv[1])) as engines:
     print(engines.dynamodb, engines.s3, flush=True)
     time.sleep(600)

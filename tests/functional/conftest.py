@@ -14,6 +14,7 @@ import pytest
 from infra.emulator.in_process import emulated_aws
 from infra.engines import Engines, chosen, real_engines
 from tests.functional.clock import FrozenClock
+from tests.functional.streams import Queue, subscribed
 
 if TYPE_CHECKING:
     from tests.functional.api import Api, Tenant
@@ -87,3 +88,18 @@ def tenant(api: "Api") -> "Tenant":
 def other_tenant(api: "Api") -> "Tenant":
     """Another organization."""
     return api.new_tenant()
+
+
+@pytest.fixture
+def bus(stack: dict[str, str]) -> Iterator[Queue]:
+    """What the event bus delivers while a test runs."""
+    with subscribed(stack["EventBusName"]) as queue:
+        yield queue
+
+
+@pytest.fixture
+def letters(stack: dict[str, str]) -> Queue:
+    """The dead-letter queue, empty at first."""
+    queue = Queue(stack["DeadLetterQueueUrl"])
+    queue.read()
+    return queue

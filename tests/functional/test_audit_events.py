@@ -18,7 +18,7 @@ from chalicelib.evidence.publisher import envelope_of
 from chalicelib.store import audit_records
 from tests.functional.api import Api, Tenant
 from tests.functional.one_at_a_time import one_at_a_time
-from tests.functional.streams import Queue, Stream, subscribed
+from tests.functional.streams import Queue, Stream
 from tests.functional.world import artifact_wish, empty_tables, put_incoming, running_api
 
 SECRETS = re.compile(r"(?<![a-z])rc[a-z]_|BEGIN|machine-id-of-the-host")
@@ -35,19 +35,6 @@ def _fresh(stack: dict[str, str]) -> Iterator[None]:
 @pytest.fixture
 def trail(stack: dict[str, str]) -> Stream:
     return Stream(stack["AuditRecordsStreamArn"])
-
-
-@pytest.fixture
-def bus(stack: dict[str, str]) -> Iterator[Queue]:
-    with subscribed(stack["EventBusName"]) as queue:
-        yield queue
-
-
-@pytest.fixture
-def letters(stack: dict[str, str]) -> Queue:
-    queue = Queue(stack["DeadLetterQueueUrl"])
-    queue.read()
-    return queue
 
 
 @dataclass

@@ -28,13 +28,6 @@ def _fresh(stack: dict[str, str]) -> Any:
         yield
 
 
-@pytest.fixture
-def letters(stack: dict[str, str]) -> Queue:
-    queue = Queue(stack["DeadLetterQueueUrl"])
-    queue.read()
-    return queue
-
-
 class Cascade:
     """A token with agents, whose cascade was asked for."""
 

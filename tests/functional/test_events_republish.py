@@ -3,7 +3,6 @@
 import shlex
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from infra.target import Target
 from tests.functional.api import Api, Tenant
 from tests.functional.audit_rows import garbage, written
 from tests.functional.deliveries import invoke, shaped
-from tests.functional.streams import Queue, Stream, subscribed
+from tests.functional.streams import Queue, Stream
 from tests.functional.world import empty_tables
 
 HOUR = 3_600_000
@@ -32,19 +31,6 @@ _SCHEMAS = envelope.schemas()
 def _fresh(stack: dict[str, str]) -> None:
     assert stack
     empty_tables()
-
-
-@pytest.fixture
-def bus(stack: dict[str, str]) -> Iterator[Queue]:
-    with subscribed(stack["EventBusName"]) as queue:
-        yield queue
-
-
-@pytest.fixture
-def letters(stack: dict[str, str]) -> Queue:
-    queue = Queue(stack["DeadLetterQueueUrl"])
-    queue.read()
-    return queue
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -16,7 +15,7 @@ from tests.functional.api import Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.deliveries import Mapping, disturbed, invoke, shaped
 from tests.functional.service_faults import OUTAGES, Trouble, partly_refused, troubled
-from tests.functional.streams import Queue, Stream, subscribed
+from tests.functional.streams import Queue, Stream
 from tests.functional.world import empty_tables
 
 _SCHEMAS = envelope.schemas()
@@ -26,19 +25,6 @@ _SCHEMAS = envelope.schemas()
 def _fresh(stack: dict[str, str]) -> None:
     assert stack
     empty_tables()
-
-
-@pytest.fixture
-def bus(stack: dict[str, str]) -> Iterator[Queue]:
-    with subscribed(stack["EventBusName"]) as queue:
-        yield queue
-
-
-@pytest.fixture
-def letters(stack: dict[str, str]) -> Queue:
-    queue = Queue(stack["DeadLetterQueueUrl"])
-    queue.read()
-    return queue
 
 
 @pytest.fixture

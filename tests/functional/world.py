@@ -17,7 +17,7 @@ from chalicelib.credentials.opaque import OpaqueFamily, digest
 from chalicelib.store import organizations
 from chalicelib.store.connection import connection
 from chalicelib.store.transaction import Transaction
-from infra.emulator.in_process import REGION
+from infra.emulator.account import REGION
 from infra.engines import chosen
 from tests.functional.api import Api, Host, Tenant
 from tests.functional.clock import FrozenClock

@@ -118,6 +118,16 @@ def test_a_list_that_passes_many_tokens_over_reads_their_rows_together(tenant: T
     assert requests.operations.count("BatchGetItem") <= 8
 
 
+def test_a_short_list_reads_the_rows_of_no_token_that_it_does_not_show(tenant: Tenant) -> None:
+    for _ in range(12):
+        tenant.mint(max_uses=400)
+    with counted() as requests:
+        answer = tenant.call("GET", "/agent-enrollment/tokens?limit=1")
+    assert len(answer.body["enrollment_tokens"]) == 1
+    (read,) = (sent for sent in requests.sent if sent.operation == "BatchGetItem")
+    assert len(read.tables) == 16
+
+
 def test_every_use_is_given_out_before_the_token_is_spent(
     tenant: Tenant, token: dict[str, Any]
 ) -> None:
