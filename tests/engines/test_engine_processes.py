@@ -29,7 +29,7 @@ with real_engines(Path(sys.argv[1])) as engines:
 def is_open(url: str) -> bool:
     try:
         socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset while the port is being closed
         return False
     return True
 
