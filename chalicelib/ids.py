@@ -19,6 +19,10 @@ CERTIFICATE = "crt"
 ARTIFACT = "art"
 JOB = "job"
 AUDIT_RECORD = "aud"
+USER = "usr"
+SESSION = "ses"
+PERSONAL_TOKEN = "pat"  # noqa: S105 - a kind of identifier
+INVITATION = "inv"
 
 
 def base32(raw: bytes) -> str:

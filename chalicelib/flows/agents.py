@@ -36,7 +36,7 @@ class Agent(msgspec.Struct, frozen=True):
 class AgentFilter(msgspec.Struct, frozen=True):
     """Which agents to list. `name` is the beginning of one; `label` a key and its value."""
 
-    environment: str | None = None
+    environments: list[str]
     status: str | None = None
     label: tuple[str, str] | None = None
     name: str | None = None
@@ -78,8 +78,7 @@ def page(
     # A filter may pass over many: a small page must not look at them one by one.
     size = limit if wanted.status is None and wanted.label is None else _MOST_AT_ONCE
     listing = over_environments(
-        organization,
-        wanted.environment,
+        wanted.environments,
         start,
         Span(None, size, newest_first=False),
         lambda name, part: agent_identities.listed(organization, name, part, wanted.name),

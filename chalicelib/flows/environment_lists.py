@@ -1,12 +1,14 @@
 """Lists that run over environments: one after the other, each in its own order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
+from chalicelib.flows.authorization import Authority
 from chalicelib.store import organizations
+from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.paging import Span
 
 Row = TypeVar("Row")
@@ -27,16 +29,25 @@ class Page(Generic[Row]):
     next: Position | None
 
 
+def all_of(organization: str) -> Iterator[OrganizationItem]:
+    """The environments of an organization, in order of their identifiers."""
+    return organizations.listed(organization, "environment")
+
+
+def visible(authority: Authority, rows: Iterable[OrganizationItem]) -> list[str]:
+    """The identifiers of those environments that may be shown to an operator."""
+    found = ((row.item.partition("#")[2], row) for row in rows)
+    return [name for name, row in found if authority.sees(row.project, name)]
+
+
 def over_environments(
-    organization: str,
-    environment: str | None,
+    environments: list[str],
     start: Position | None,
     span: Span,
     listed: Callable[[str, Span], Iterator[Row]],
 ) -> Iterator[tuple[str, Row]]:
-    """All rows of one environment, or of all of them in order, from a position on."""
-    names = [environment] if environment is not None else organizations.environments(organization)
-    for name in names:
+    """All rows of some environments, one after the other, from a position on."""
+    for name in environments:
         if start is not None and name < start.environment:
             continue
         after = start.after if start is not None and name == start.environment else None

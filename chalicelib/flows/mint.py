@@ -18,6 +18,8 @@ from chalicelib.fields import Cidr, EnvironmentId, Hostname, Labels, Note
 from chalicelib.flows.contention import Patience
 from chalicelib.store import audit_records, enrollment_tokens, organizations, token_counters
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
+from chalicelib.store.organizations import OrganizationItem
+from chalicelib.store.table import Table
 from chalicelib.store.transaction import Cancelled, Transaction
 
 LONGEST_TTL = 30 * 86_400
@@ -46,9 +48,21 @@ class Minted:
 
 
 def mint(
-    patience: Patience, origin: Origin, request: MintRequest, idempotency_key: str | None
+    patience: Patience,
+    origin: Origin,
+    environment: Table | None,
+    request: MintRequest,
+    idempotency_key: str | None,
 ) -> Minted:
     """Create a token.
+
+    Args:
+        patience: how contention is waited out.
+        origin: who mints.
+        environment: the row of the environment that the request names, as the authorization
+            read it; the transaction is conditional on it being active still.
+        request: the token to be.
+        idempotency_key: a secret that makes a repeated mint visible.
 
     Raises:
         Malformed: a source network is none.
@@ -57,9 +71,8 @@ def mint(
             because its secret cannot be shown twice.
     """
     networks = _networks(request.source_cidrs)
-    environment = organizations.find_environment(origin.organization, request.environment)
-    if environment is None or environment.status != organizations.ACTIVE:
-        raise NotFound("There is no such environment.", code="environment_not_found")
+    if not isinstance(environment, OrganizationItem) or environment.status != organizations.ACTIVE:
+        raise _no_environment()
     token = ids.new(ids.ENROLLMENT_TOKEN)
     secret = enrollment_token.FAMILY.issue(origin.organization, token)
     for _ in patience.rounds():
@@ -70,6 +83,8 @@ def mint(
         if cancelled is None or _wrote_it_before(cancelled, token):
             token_counters.sum_up(row, [])
             return Minted(row, secret)
+        if "environment" in cancelled.refused:
+            raise _no_environment()
         if not cancelled.contended:
             raise _minted_before(cancelled)
     raise AssertionError("unreachable: patience raises")
@@ -113,8 +128,17 @@ def _transaction(
             created_at=origin.now,
             expires_at=expires_at,
         )
+    organizations.check_active(
+        transaction,
+        "environment",
+        organizations.environment_row(origin.organization, request.environment),
+    )
     audit_records.put(transaction, _evidence(origin, request, networks, project, token))
     return transaction, row
+
+
+def _no_environment() -> NotFound:
+    return NotFound("There is no such environment.", code="environment_not_found")
 
 
 def _evidence(

@@ -16,11 +16,10 @@ from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_lists import Page, Position, over_environments
 from chalicelib.store import audit_records, enrollment_tokens, jobs, token_counters
 from chalicelib.store.enrollment_tokens import ACTIVE, REVOKED, EnrollmentTokenItem
-from chalicelib.store.jobs import JobItem
+from chalicelib.store.jobs import REVOKE_AGENTS_OF_TOKEN, JobItem
 from chalicelib.store.paging import Span
 from chalicelib.store.transaction import Transaction
 
-CASCADE = "revoke_agents_of_token"
 TOKEN_STATUSES = ("active", "spent", "expired", "revoked")
 _MOST_SEEN = 1_000
 _COUNTED_AT_ONCE = 50  # where a page is short and a filter may pass most tokens over
@@ -65,18 +64,17 @@ def get(organization: str, token: str) -> EnrollmentTokenItem:
 def page(
     organization: str,
     *,
-    environment: str | None,
+    environments: list[str],
     status: str | None,
     start: Position | None,
     limit: int,
     now: int,
 ) -> Page[EnrollmentTokenItem]:
-    """Tokens, newest first, by environment and status."""
+    """Tokens of some environments, newest first, by status."""
     rows: list[EnrollmentTokenItem] = []
     span = Span(None, limit, newest_first=True)
     listing = over_environments(
-        organization,
-        environment,
+        environments,
         start,
         span,
         lambda name, part: enrollment_tokens.listed(organization, name, part),
@@ -134,7 +132,7 @@ def revoke(
 
 def _job_of(organization: str, token: str) -> str:
     # The job follows from the token, so that asking twice finds the same one.
-    seed = f"{CASCADE}\n{organization}\n{token}"
+    seed = f"{REVOKE_AGENTS_OF_TOKEN}\n{organization}\n{token}"
     return ids.derived(ids.JOB, hashlib.sha256(seed.encode()).digest())
 
 
@@ -164,16 +162,18 @@ def _transaction(
             transaction,
             origin.organization,
             job_id,
-            kind=CASCADE,
+            kind=REVOKE_AGENTS_OF_TOKEN,
             target=row.token,
             note=request.note,
             origin=origin,
+            project=row.project,
+            environment=row.environment,
         )
         audit_records.put(
             transaction,
             success(
                 origin,
-                JobStarted(job_id=job_id, kind=CASCADE, token_id=row.token),
+                JobStarted(job_id=job_id, kind=REVOKE_AGENTS_OF_TOKEN, token_id=row.token),
                 resource=("job", job_id),
                 **where,
             ),

@@ -1,12 +1,15 @@
-"""Organizations, their projects, environments (with control rows) and organization keys."""
+"""Organizations, their projects, environments (with control rows), members and keys."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pynamodb.attributes import (
     BinaryAttribute,
     JSONAttribute,
     NumberAttribute,
+    TTLAttribute,
     UnicodeAttribute,
+    UnicodeSetAttribute,
 )
 
 from chalicelib.store.connection import guarded
@@ -14,14 +17,26 @@ from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
 
 ACTIVE = "active"
+DELETING = "deleting"
+DELETED = "deleted"
+REVOKED = "revoked"
 DEFAULT_HEARTBEAT_INTERVAL = 60
+ORGANIZATION = "organization"
 
 
 class OrganizationItem(Table):
     """A row of the `organizations` table; `item` says of what kind, as in `key#key_…`.
 
-    The environment's row is its control row: what belongs to all its agents (never an
-    authorization), so a worker may keep it for some seconds.
+    - `organization`: the tenant. `closed` names its projects and environments that are being
+      deleted, `admins` counts its members with the role `org_admin`.
+    - `name#…`: a name that a project or environment (`holder`) has, unique in its parent.
+    - `project#prj_…`, `environment#env_…`. The environment's row is its control row: what belongs
+      to all its agents (never an authorization), so a worker may keep it for some seconds.
+    - `member#usr_…`: a membership: `role` in the organization, and `projects`, a role in each of
+      some projects.
+    - `identity-provider`: where its people log in (`store/identity_providers.py`).
+    - `key#key_…`: an organization API key. While `previous_until` is not over, the secret from
+      before its rotation is good, too.
     """
 
     class Meta:
@@ -32,16 +47,49 @@ class OrganizationItem(Table):
     name = UnicodeAttribute(null=True)
     status = UnicodeAttribute(default=ACTIVE)
     project = UnicodeAttribute(null=True)
+    holder = UnicodeAttribute(null=True)
+    closed: UnicodeSetAttribute = UnicodeSetAttribute(null=True)
+    admins = NumberAttribute(null=True)
     digest = BinaryAttribute(null=True, legacy_encoding=False)
+    previous_digest = BinaryAttribute(null=True, legacy_encoding=False)
+    previous_until = NumberAttribute(null=True)
     scopes: JSONAttribute = JSONAttribute(null=True)
     heartbeat_interval = NumberAttribute(null=True)
     fingerprint_key = BinaryAttribute(null=True, legacy_encoding=False)
+    user = UnicodeAttribute(null=True)
+    username = UnicodeAttribute(null=True)
+    role = UnicodeAttribute(null=True)
+    projects: JSONAttribute = JSONAttribute(null=True)
+    provider: JSONAttribute = JSONAttribute(null=True)
+    job = UnicodeAttribute(null=True)
+    sealed = NumberAttribute(null=True)
+    recently_sealed = BinaryAttribute(null=True, legacy_encoding=False)
     created_at = NumberAttribute()
+    created_by = UnicodeAttribute(null=True)
+    last_used_at = NumberAttribute(null=True)
+    expires_at = NumberAttribute(null=True)
+    revision = NumberAttribute(null=True)
+    ttl = TTLAttribute(null=True)
 
 
-def find_key(organization: str, key: str) -> OrganizationItem | None:
-    """An organization key, as it is now."""
-    return OrganizationItem.read(organization, f"key#{key}")
+def organization_row(organization: str) -> Key:
+    """Where the organization itself lives."""
+    return OrganizationItem, organization, ORGANIZATION
+
+
+def key_row(organization: str, key: str) -> Key:
+    """Where an organization key lives."""
+    return OrganizationItem, organization, f"key#{key}"
+
+
+def member_row(organization: str, user: str) -> Key:
+    """Where a person's membership lives."""
+    return OrganizationItem, organization, f"member#{user}"
+
+
+def project_row(organization: str, project: str) -> Key:
+    """Where a project lives."""
+    return OrganizationItem, organization, f"project#{project}"
 
 
 def environment_row(organization: str, environment: str) -> Key:
@@ -49,21 +97,31 @@ def environment_row(organization: str, environment: str) -> Key:
     return OrganizationItem, organization, f"environment#{environment}"
 
 
+def find(organization: str, item: str) -> OrganizationItem | None:
+    """One row of an organization, as it is now."""
+    return OrganizationItem.read(organization, item)
+
+
 def find_environment(organization: str, environment: str) -> OrganizationItem | None:
     """An environment's control row, as it is now."""
     return OrganizationItem.read(organization, f"environment#{environment}")
 
 
-def environments(organization: str) -> list[str]:
-    """The identifiers of all environments of an organization, in order."""
+def listed(organization: str, kind: str, after: str | None = None) -> Iterator[OrganizationItem]:
+    """An organization's rows of a kind (`project`, `environment`, `member`, `key`), in order.
+
+    Args:
+        organization: the tenant.
+        kind: what stands before the `#` of the rows' `item`.
+        after: the identifier after which to begin.
+    """
+    first = f"{kind}#{after}!" if after is not None else f"{kind}#"
     with guarded():
-        rows = OrganizationItem.query(
+        yield from OrganizationItem.query(
             organization,
-            OrganizationItem.item.startswith("environment#"),
+            OrganizationItem.item.between(first, f"{kind}#~"),
             consistent_read=True,
-            attributes_to_get=["organization", "item", "created_at"],
         )
-        return [row.item.removeprefix("environment#") for row in rows]
 
 
 def put_new(transaction: Transaction, organization: str, item: str, **attributes: Any) -> None:  # noqa: ANN401
@@ -72,4 +130,19 @@ def put_new(transaction: Transaction, organization: str, item: str, **attributes
         item,
         OrganizationItem(organization, item, **attributes),
         OrganizationItem.organization.does_not_exist(),
+    )
+
+
+def check_active(transaction: Transaction, part: str, key: Key) -> None:
+    """Add the condition that a project or environment is there and not being deleted."""
+    _, organization, item = key
+    transaction.check(part, OrganizationItem(organization, item), OrganizationItem.status == ACTIVE)
+
+
+def check_member(transaction: Transaction, organization: str, user: str) -> None:
+    """Add the condition that a person belongs to the organization (part `member`)."""
+    transaction.check(
+        "member",
+        OrganizationItem(organization, f"member#{user}"),
+        OrganizationItem.status == ACTIVE,
     )
