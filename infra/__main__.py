@@ -7,8 +7,6 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from types import FrameType
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from infra.console import say
 from infra.errors import DeployError
 
@@ -16,6 +14,7 @@ COMMANDS = {
     "deploy": "create a stage, or bring it up to date",
     "destroy": "take a stage down",
     "bootstrap": "make organization, project, environment and the first operator key",
+    "audit": "fetch audit records with the batches that seal them, and verify such an export",
     "republish": "publish audit records of a time range again, such as after a long outage",
     "up": "start the emulated cloud and deploy into it",
     "demo": "the whole story, against the emulated cloud",
@@ -58,11 +57,22 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return _KILLED_BY + signal.SIGINT
-    except (DeployError, BotoCoreError, ClientError) as error:
-        # Such as: no region, no credentials, or a permission that is missing.
+    except Exception as error:
+        if not _explains_itself(error):
+            raise
         say(f"{name}: {error}")
         return 1
     return code
+
+
+def _explains_itself(error: Exception) -> bool:
+    """Whether it is no defect, such as: no region, no credentials, a permission that is missing.
+
+    What needs no AWS, such as verifying an export, is spared the import.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    return isinstance(error, DeployError | BotoCoreError | ClientError)
 
 
 def _listen() -> None:

@@ -39,6 +39,14 @@ _PARAMETERS = {
     "hosted_zone_id": ("HostedZoneId", "Route 53 zone in which to point the domain at the API"),
     "alarm_topic_arn": ("AlarmTopicArn", "SNS topic for the alarms"),
     "artifact_retention_days": ("ArtifactRetentionDays", "days for which artifacts are kept"),
+    "evidence_retention_days": (
+        "EvidenceRetentionDays",
+        "days for which audit records and the batches that seal them are kept",
+    ),
+    "event_destination_url": (
+        "EventDestinationUrl",
+        "https URL to which every event is posted; '' takes it away",
+    ),
     "log_retention_days": ("LogRetentionDays", "days for which logs are kept"),
     "presence_bucket_seconds": (
         "PresenceBucketSeconds",

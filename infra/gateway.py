@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_apigateway.type_defs import PatchOperationTypeDef
 
     from infra.console import Say
     from infra.target import Target
@@ -26,6 +27,16 @@ ROOT = "(none)"
 # A stage-wide ceiling: 60,000 agents beat in a minute, and a flood costs a bounded sum.
 RATE_LIMIT = 1000
 BURST_LIMIT = 2000
+
+# What these cost is hashing a password. The application hashes no more than 20 a second for the
+# whole stage, and says so in its own words; this keeps what a flood sends from reaching it at all.
+HASHING_ROUTES = (
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/auth/login"),
+    ("POST", "/api/v1/invitations/accept"),
+)
+HASHING_RATE_LIMIT = 25
+HASHING_BURST_LIMIT = 50
 
 
 @dataclass(frozen=True)
@@ -132,10 +143,24 @@ def finish_stage(target: Target, rest_api_id: str) -> None:
         restApiId=rest_api_id,
         stageName=target.stage,
         patchOperations=[
-            {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": str(RATE_LIMIT)},
-            {"op": "replace", "path": "/*/*/throttling/burstLimit", "value": str(BURST_LIMIT)},
+            *_limits("/*/*", RATE_LIMIT, BURST_LIMIT),
+            *(
+                operation
+                for method, path in HASHING_ROUTES
+                for operation in _limits(
+                    f"/{path.replace('/', '~1')}/{method}", HASHING_RATE_LIMIT, HASHING_BURST_LIMIT
+                )
+            ),
         ],
     )
+
+
+def _limits(method: str, rate: int, burst: int) -> list[PatchOperationTypeDef]:
+    """The patches of one method's limits; slashes in its path are written as JSON pointers do."""
+    return [
+        {"op": "replace", "path": f"{method}/throttling/rateLimit", "value": str(rate)},
+        {"op": "replace", "path": f"{method}/throttling/burstLimit", "value": str(burst)},
+    ]
 
 
 def map_domain(target: Target, rest_api_id: str, domain: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -110,11 +110,24 @@ def _remove_table(target: Target, name: str) -> None:
 
 def _remove_bucket(target: Target, name: str) -> None:
     client: S3Client = target.client("s3")
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+    # Whoever purges may, and has said so twice, remove what is locked.
+    bypass: Any = {"BypassGovernanceRetention": True} if _is_locked(client, name) else {}
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        keys: Any = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
         if keys:
-            client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
+            client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True}, **bypass)
     client.delete_bucket(Bucket=name)
+
+
+def _is_locked(client: S3Client, name: str) -> bool:
+    try:
+        client.get_object_lock_configuration(Bucket=name)
+    except ClientError as error:
+        if error.response["Error"].get("Code") == "ObjectLockConfigurationNotFoundError":
+            return False
+        raise
+    return True
 
 
 def _remove_key(target: Target, alias: str) -> None:

@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
             settings = environment(target, stack.apply(target, say=say))
             made = bootstrap_child(target, work / "bootstrap.json", 60, say)
             write_private(SUMMARY, json.dumps(made, indent=2) + "\n")
-            say(f"API: {url}   key: in .local/local.json   stop: Ctrl-C")
+            say(f"API: {url}   key, admin: in .local/local.json   stop: Ctrl-C")
             run_child(
                 [
                     # Its reloader starts its own command line again, so it must be a program.

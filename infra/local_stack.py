@@ -33,6 +33,8 @@ class LocalStack:
     project: str
     environment: str
     operator_key: str = field(repr=False)
+    admin_username: str
+    admin_password: str = field(repr=False)
 
     def summary(self) -> dict[str, str]:
         """What scripts need to call the stage."""
@@ -42,6 +44,8 @@ class LocalStack:
             "project": self.project,
             "environment": self.environment,
             "operator_key": self.operator_key,
+            "admin_username": self.admin_username,
+            "admin_password": self.admin_password,
         }
 
 

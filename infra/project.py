@@ -82,6 +82,9 @@ def environment(target: Target, outputs: Mapping[str, str]) -> dict[str, str]:
         "ROLLCALL_SIGNING_SECRET_ARN": "SigningSecretArn",
         "ROLLCALL_AUDIT_STREAM_ARN": "AuditRecordsStreamArn",
         "ROLLCALL_JOBS_STREAM_ARN": "JobsStreamArn",
+        "ROLLCALL_SIGNING_KEY_ARN": "SigningKeyArn",
+        "ROLLCALL_EVIDENCE_BUCKET": "EvidenceBucketName",
+        "ROLLCALL_EVIDENCE_RETENTION_DAYS": "EvidenceRetentionDays",
         "ROLLCALL_ARTIFACT_RETENTION_DAYS": "ArtifactRetentionDays",
         "ROLLCALL_PRESENCE_BUCKET_SECONDS": "PresenceBucketSeconds",
     }

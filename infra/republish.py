@@ -7,22 +7,22 @@ What is published here is what the stream would have published, under the same i
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib import ids
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.publisher import Publisher
 from chalicelib.runtime import wall_clock
-from chalicelib.store.audit_records import KEPT
+from chalicelib.store.audit_records import kept
 from infra import stack
 from infra.console import say
 from infra.errors import DeployError
+from infra.moments import time_argument
 from infra.republication import Position, Republication, Wanted, count_only
 from infra.target import Target
 
@@ -31,38 +31,8 @@ if TYPE_CHECKING:
 
     from infra.republication import Send
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AGO = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WRONG_USAGE = 2
 _POISON = 3
-
-
-def parse_time(text: str, now: int) -> int:
-    """A time as RFC 3339 with its zone, or as how long ago: `90s`, `45m`, `26h`, `2d`.
-
-    Args:
-        text: what was written.
-        now: milliseconds since the epoch.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) // timedelta(milliseconds=1)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no zone")
-    return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _time(text: str) -> int:
-    try:
-        return parse_time(text, wall_clock())
-    except (ValueError, OverflowError) as error:
-        raise ArgumentTypeError(
-            f"{text!r} is no time: write 2026-01-31T08:00:00Z (with its zone), or 26h, 90m, 2d"
-        ) from error
 
 
 def _organization(text: str) -> str:
@@ -89,13 +59,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--stage", required=True, help="name of the stage, such as prod")
     parser.add_argument(
         "--since",
-        type=_time,
+        type=time_argument,
         required=True,
         metavar="TIME",
         help="when the outage began: RFC 3339, or how long ago (26h, 90m, 2d)",
     )
     parser.add_argument(
-        "--until", type=_time, metavar="TIME", help="when it ended, inclusive; default now"
+        "--until", type=time_argument, metavar="TIME", help="when it ended, inclusive; default now"
     )
     parser.add_argument(
         "--organization",
@@ -138,6 +108,9 @@ def run(args: Namespace, *, sleep: Callable[[float], object] = time.sleep) -> in
         return _WRONG_USAGE
     target = Target(args.stage, os.environ)
     outputs = _outputs(target)
+    if wrong := _gone(wanted, now, outputs):
+        say(f"republish: {wrong}")
+        return _WRONG_USAGE
     work = Republication(
         target.client("dynamodb"),
         outputs["TablePrefix"],
@@ -161,11 +134,16 @@ def _contradiction(wanted: Wanted, now: int) -> str | None:
         return f"--since {rfc3339(wanted.since)} is in the future"
     if wanted.since > wanted.until:
         return f"--since {rfc3339(wanted.since)} is after --until {rfc3339(wanted.until)}"
-    if wanted.since < now - KEPT // timedelta(milliseconds=1):
-        return f"--since is too long ago: audit records are kept for {KEPT.days} days"
     asked, after = wanted.organizations, wanted.after
     if asked and after and after.organization not in asked:
         return f"--after is a place of {after.organization}, which is not asked for"
+    return None
+
+
+def _gone(wanted: Wanted, now: int, outputs: Mapping[str, str]) -> str | None:
+    lived = kept(int(outputs["EvidenceRetentionDays"]))
+    if wanted.since < now - lived // timedelta(milliseconds=1):
+        return f"--since is too long ago: audit records are kept for {lived.days} days"
     return None
 
 

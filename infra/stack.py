@@ -14,6 +14,7 @@ from infra.errors import DeployError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.literals import CapabilityType
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackTypeDef
 
     from infra.console import Say
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 5.0
 _READY = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
+# The role by which EventBridge posts to the event destination; its name is CloudFormation's.
+_CAPABILITIES: list[CapabilityType] = ["CAPABILITY_IAM"]
 _STOPPED_HALFWAY = {"CREATE_FAILED", "UPDATE_FAILED"}
 
 
@@ -87,6 +90,7 @@ def _create(target: Target, path: Path, say: Say) -> None:
         TemplateBody=path.read_text("utf-8"),
         Parameters=_parameters(target, path, None),
         DisableRollback=True,
+        Capabilities=_CAPABILITIES,
         Tags=_tags(target),
         ClientRequestToken=uuid.uuid4().hex,
     )["StackId"]
@@ -117,6 +121,7 @@ def _update(target: Target, stack: StackTypeDef, path: Path, say: Say) -> None:
             Parameters=_parameters(target, path, stack),
             # A stack that stopped half-way must go on in the same mode.
             DisableRollback=stack["StackStatus"] in _STOPPED_HALFWAY,
+            Capabilities=_CAPABILITIES,
             Tags=_tags(target),
             ClientRequestToken=uuid.uuid4().hex,
         )

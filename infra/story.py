@@ -131,6 +131,25 @@ def _deployed(story: Story) -> str:
     return f"`chalice deploy` put the control plane at {story.stack.url}, and it is ready."
 
 
+def _logged_in(story: Story) -> str:
+    login = {
+        "username": story.stack.admin_username,
+        "password": story.stack.admin_password,
+        "cookie": False,
+    }
+    answer = story.http.post(f"{story.stack.url}/api/v1/auth/login", json=login)
+    promise(answer.status_code == httpx.codes.OK, f"the admin logs in: {answer.status_code}")
+    session = answer.json()["session"]
+    me = story.call("GET", "/me", None, session).json()
+    promise(me["role"] == "org_admin", "the session is the admin's")
+    story.call("POST", "/auth/logout", None, session)
+    again = story.call("GET", "/me", None, session)
+    promise(
+        again.json().get("code") == "credential_revoked", "after logging out it is worth nothing"
+    )
+    return f"{me['username']}, the first org_admin, logged in and out; then the session got 401."
+
+
 def _minted(story: Story) -> str:
     answer = story.operator(
         "POST",
@@ -238,6 +257,7 @@ def _evidence(story: Story) -> str:
 
 STEPS: Final[tuple[Callable[[Story], str], ...]] = (
     _deployed,
+    _logged_in,
     _minted,
     _junk_refused,
     _enrolled,

@@ -20,8 +20,13 @@ HOUR = 3600
 # How old a record may become before its batch is given up. publish_events fails while EventBridge
 # is down, and its events should all go out afterwards: an hour short of what the stream keeps. A
 # step of a job that fails holds up every tenant's jobs, and a job can be asked for again.
-OLDEST_SECONDS = {"publish_events": 23 * HOUR, "run_jobs": 6 * HOUR}
-_STREAMS = {"publish_events": "AuditRecordsStreamArn", "run_jobs": "JobsStreamArn"}
+# A record that was never sealed looks like one that somebody inserted: seal_evidence is as patient.
+OLDEST_SECONDS = {"publish_events": 23 * HOUR, "seal_evidence": 23 * HOUR, "run_jobs": 6 * HOUR}
+_STREAMS = {
+    "publish_events": "AuditRecordsStreamArn",
+    "seal_evidence": "AuditRecordsStreamArn",
+    "run_jobs": "JobsStreamArn",
+}
 _ATTEMPTS = 13
 _PAUSE_SECONDS = 5.0
 

@@ -40,7 +40,8 @@ def _serve(stack: LocalStack) -> None:
     try:
         say("")
         say(f"API:  {stack.url}")
-        say("Key:  in .local/stack.json, with the ids of organization, project and environment")
+        say("Key:  in .local/stack.json, with the ids of organization, project and environment,")
+        say("      and with username and password of the organization's admin")
         say("AWS:  .local/aws.env has the variables that lead the AWS tools to this account")
         say("Stop: Ctrl-C; nothing is left behind")
         signal.pause()

@@ -5,17 +5,22 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.evidence.events import ALL, Detail
+from chalicelib.evidence.catalog import ALL
+from chalicelib.evidence.events import Detail
 from chalicelib.evidence.record import Outcome
 
 SOURCE = "rollcall"
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did it: a family of credential and its identifier."""
+    """Who did it: a family of credential and its identifier.
+
+    `credential` is the session or personal API token by which a person did it.
+    """
 
     type: str
     id: str
+    credential: str | None = None
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):

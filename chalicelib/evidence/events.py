@@ -1,6 +1,7 @@
-"""The one list of event names, each with the members of its own.
+"""The events, each with the members of its own; `catalog` lists them all.
 
-A new event is a class here. Members are append-only: a consumer may rely on what it once saw.
+A new event is a class here, or in `member_events`. Members are append-only: a consumer may rely
+on what it once saw.
 No secret, certificate body or hardware fingerprint has a member; what must be recognised again
 is there as its SHA-256.
 """
@@ -30,6 +31,7 @@ class OrganizationBootstrapped(Detail, frozen=True, kw_only=True):
     project_id: str
     environment_id: str
     key_id: str
+    admin_user_id: str | None = None
 
 
 class EnrollmentTokenIssued(Detail, frozen=True, kw_only=True):
@@ -192,4 +194,36 @@ class JobFinished(Detail, frozen=True, kw_only=True):
     processed: int
 
 
-ALL: dict[str, type[Detail]] = {detail.NAME: detail for detail in Detail.__subclasses__()}
+class AccessDenied(Detail, frozen=True, kw_only=True):
+    """An authenticated caller was refused what its credential does not allow.
+
+    `count` is the number of attempts since the record before, this one included.
+    """
+
+    NAME = "access.denied"
+    route: str
+    reason: str
+    count: int
+
+
+class AuditTampered(Detail, frozen=True, kw_only=True):
+    """An audit record was `modified` or `removed` in the table, or a sealed batch was `forged`.
+
+    Nothing of Rollcall does any of these: somebody with other rights to the account has.
+    """
+
+    NAME = "audit.tampered"
+    target: str
+    target_id: str
+    change: str
+
+
+class AuditExportRequested(Detail, frozen=True, kw_only=True):
+    """An operator asked for the audit records of a time range as files."""
+
+    NAME = "audit.export_requested"
+    job_id: str
+    since: str
+    until: str
+    resource_type: str | None = None
+    resource_id: str | None = None

@@ -8,8 +8,8 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import ids
+from chalicelib.evidence.catalog import ALL
 from chalicelib.evidence.envelope import SOURCE, Envelope, rfc3339
-from chalicelib.evidence.events import ALL
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -64,6 +64,7 @@ class Record(Protocol):
     reason: Any
     actor_type: Any
     actor_id: Any
+    actor_credential: Any
     resource_type: Any
     resource_id: Any
     request_id: Any
@@ -96,7 +97,7 @@ def envelope_of(record: Record) -> Envelope:
         ValueError, TypeError, OverflowError: the event is not on the list, it is not of its
             schema, or the row does not stand where its own members say.
     """
-    _check_place(record)
+    check_place(record)
     detail_type = ALL.get(record.event)
     if detail_type is None:
         raise ValueError(f"unknown event {record.event!r}")
@@ -114,7 +115,11 @@ def envelope_of(record: Record) -> Envelope:
             "outcome": record.outcome,
             "reason": record.reason,
             # As plain members: what is a structure already, is not checked again.
-            "actor": {"type": record.actor_type, "id": record.actor_id},
+            "actor": {
+                "type": record.actor_type,
+                "id": record.actor_id,
+                "credential": record.actor_credential,
+            },
             "resource": {"type": record.resource_type, "id": record.resource_id},
             "request_id": record.request_id,
             "source_address": record.source_address,
@@ -125,8 +130,12 @@ def envelope_of(record: Record) -> Envelope:
     )
 
 
-def _check_place(record: Record) -> None:
-    """A row that stands elsewhere is not one of ours: nobody is told of it in a tenant's name."""
+def check_place(record: Record) -> None:
+    """A row that stands elsewhere is not one of ours: nobody is told of it in a tenant's name.
+
+    Raises:
+        ValueError: it does.
+    """
     if not ids.is_a(ids.ORGANIZATION, record.organization):
         raise ValueError("the organization is not one")
     if not ids.is_a(ids.AUDIT_RECORD, record.id):

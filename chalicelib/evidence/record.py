@@ -16,11 +16,12 @@ class Origin(msgspec.Struct, frozen=True):
 
     Args:
         organization: the tenant that the request acts for.
-        actor_type: `organization_key`, `enrollment_token`, `agent` or `system`.
+        actor_type: `user`, `organization_key`, `enrollment_token`, `agent` or `system`.
         actor_id: the identifier of that actor; never a secret.
         request_id: joins the answer, the log lines and the evidence.
         source_address: the peer that API Gateway saw, or None for the system's own work.
         now: the time of the request, milliseconds since the epoch.
+        credential: the session or personal API token that a person used.
     """
 
     organization: str
@@ -29,6 +30,7 @@ class Origin(msgspec.Struct, frozen=True):
     request_id: str
     source_address: str | None
     now: int
+    credential: str | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     actor_type: str
     actor_id: str
+    actor_credential: str | None
     resource_type: str
     resource_id: str
     request_id: str
@@ -129,6 +132,7 @@ def _evidence(
         reason=reason,
         actor_type=origin.actor_type,
         actor_id=origin.actor_id,
+        actor_credential=origin.credential,
         resource_type=resource[0],
         resource_id=resource[1],
         request_id=origin.request_id,

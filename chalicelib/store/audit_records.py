@@ -10,14 +10,24 @@ from pynamodb.attributes import JSONAttribute, NumberAttribute, TTLAttribute, Un
 from pynamodb.exceptions import PutError
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
+from chalicelib import settings
 from chalicelib.evidence.record import Evidence
 from chalicelib.store.connection import CONDITION_FAILED, guarded, response_code
 from chalicelib.store.paging import HIGHEST, SHARDS, Span, merged, shard_key, shard_of
 from chalicelib.store.table import StageTable, Table
 from chalicelib.store.transaction import Transaction
 
-KEPT = datetime.timedelta(days=400)
 DAY_MS = 86_400_000
+_MARGIN = datetime.timedelta(days=2)
+
+
+def kept(retention_days: int) -> datetime.timedelta:
+    """How long a record lives where evidence is kept for some days.
+
+    A batch promises its oldest record for as long as its newest, and a stream brings records that
+    are a day apart: so each lives longer than the batch that it is in can promise.
+    """
+    return datetime.timedelta(days=retention_days) + _MARGIN
 
 
 class RecordsByResource(GlobalSecondaryIndex["AuditRecordItem"]):
@@ -51,6 +61,7 @@ class AuditRecordItem(Table):
     reason = UnicodeAttribute(null=True)
     actor_type = UnicodeAttribute()
     actor_id = UnicodeAttribute()
+    actor_credential = UnicodeAttribute(null=True)
     resource_type = UnicodeAttribute()
     resource_id = UnicodeAttribute()
     request_id = UnicodeAttribute()
@@ -75,7 +86,7 @@ def _row(evidence: Evidence) -> AuditRecordItem:
         f"{evidence.at:015d}#{evidence.id}",
         resource_key=f"{evidence.organization}#{evidence.resource_type}#{evidence.resource_id}",
         detail=json.loads(msgspec.json.encode(evidence.detail)),
-        ttl=moment + KEPT,
+        ttl=moment + kept(settings.load().evidence_retention_days),
         **fields,
     )
 

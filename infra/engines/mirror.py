@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import GlobalSecondaryIndexUpdateTypeDef
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import ObjectLockRetentionModeType
 
 
 class Mirror:
@@ -49,6 +50,8 @@ class Mirror:
         patches.wrap(DynamoDBBackend, "update_table_global_indexes", self._change_indexes)
         patches.wrap(S3Backend, "create_bucket", self._create_bucket)
         patches.wrap(S3Backend, "delete_bucket", self._delete_bucket)
+        require_parameters(S3Backend.put_object_lock_configuration, "mode", "days")
+        patches.wrap(S3Backend, "put_object_lock_configuration", self._lock_bucket)
 
     def _create_table(self, original: MotoObject) -> MotoObject:
         def create_table(backend: MotoObject, *args: MotoObject, **kwargs: MotoObject) -> Any:  # noqa: ANN401
@@ -104,6 +107,29 @@ class Mirror:
             return bucket
 
         return create_bucket
+
+    def _lock_bucket(self, original: MotoObject) -> MotoObject:
+        def put_object_lock_configuration(
+            backend: MotoObject,
+            bucket_name: str,
+            *,
+            mode: ObjectLockRetentionModeType,
+            days: int,
+            **kwargs: MotoObject,
+        ) -> None:
+            original(backend, bucket_name, mode=mode, days=days, **kwargs)
+            self._s3.put_bucket_versioning(
+                Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"}
+            )
+            self._s3.put_object_lock_configuration(
+                Bucket=bucket_name,
+                ObjectLockConfiguration={
+                    "ObjectLockEnabled": "Enabled",
+                    "Rule": {"DefaultRetention": {"Mode": mode, "Days": days}},
+                },
+            )
+
+        return put_object_lock_configuration
 
     def _delete_bucket(self, original: MotoObject) -> MotoObject:
         def delete_bucket(backend: MotoObject, bucket_name: str) -> MotoObject:

@@ -6,6 +6,7 @@ from infra.emulator.gaps import (
     buckets,
     digests,
     event_buses,
+    event_destinations,
     keys,
     log_groups,
     notification_filters,
@@ -27,5 +28,5 @@ def close_gaps(patches: Patches) -> None:
     for gap in (digests, stream_records, transactions, presigned_posts, notification_filters):
         gap.close(patches)
     # Types that moto does not know register themselves by being defined.
-    for new_type in (alarms, queue_policies, secrets):
+    for new_type in (alarms, event_destinations, queue_policies, secrets):
         new_type.register()

@@ -1,4 +1,4 @@
-"""S3 buckets of a template: public access block, ownership, lifecycle, versioning."""
+"""S3 buckets of a template: public access block, ownership, lifecycle, versions, lock."""
 
 from typing import Any
 
@@ -62,9 +62,23 @@ def _apply(
         backend.put_bucket_ownership_controls(bucket.name, ownership["Rules"][0]["ObjectOwnership"])
     if versioning := properties.get("VersioningConfiguration"):
         backend.put_bucket_versioning(bucket.name, versioning["Status"])
+    if locked := properties.get("ObjectLockConfiguration"):
+        _lock(backend, bucket, locked.get("Rule", {}).get("DefaultRetention", {}))
     if lifecycle := properties.get("LifecycleConfiguration"):
         rules = [_rule(rule) for rule in lifecycle["Rules"]]
         backend.put_bucket_lifecycle_configuration(bucket.name, rules)
+
+
+def _lock(backend: MotoObject, bucket: MotoObject, retention: dict[str, Any]) -> None:
+    mode = retention.get("Mode", "")
+    days, years = int(retention.get("Days", 0)), int(retention.get("Years", 0))
+    if not bucket.object_lock_enabled:
+        backend.put_object_lock_configuration(
+            bucket.name, lock_enabled=True, mode=mode, days=days, years=years
+        )
+    # Moto changes nothing of a bucket that holds objects; S3 changes its default at any time.
+    bucket.default_lock_mode, bucket.default_lock_days = mode, days
+    bucket.default_lock_years = years
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""Verifies an export of audit records against its sealed batches. Needs no AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.evidence.record_form import form_hash
+from infra.audit_chain import Chain, ExpectedHead, milliseconds
+from infra.audit_findings import CHANGED, INSERTED, REMOVED, Finding, Report, record_finding
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the verification is about.
+
+    Args:
+        key: the stage's public key.
+        now: the moment as of which records may be missing because their time was over.
+        since: the export holds the records from here on (milliseconds, inclusive); None: all.
+        until: and up to here.
+        organization: whose, where somebody says.
+        head: where the chain has to come to, where somebody says.
+        grace: how much older than the newest batch a record may be and not sealed yet.
+        partial: the export leaves records out, so none can be missed.
+    """
+
+    key: ec.EllipticCurvePublicKey
+    now: int
+    since: int | None = None
+    until: int | None = None
+    organization: str | None = None
+    head: ExpectedHead | None = None
+    grace: int = 900_000
+    partial: bool = False
+
+    def covers(self, at: int) -> bool:
+        """Whether the export should have what is of this time."""
+        after = self.since is None or self.since <= at
+        before = self.until is None or at <= self.until
+        return after and before and not self.partial
+
+
+def verify(batches: Sequence[str], records: Iterable[str], asked: Asked) -> Report:
+    """Look at every batch and every record; each a line of JSON."""
+    chain = Chain(asked.key, asked.organization, asked.head)
+    chain.take(batches)
+    work = _Records(chain, asked)
+    for line in records:
+        work.take(line)
+    work.missing()
+    report = work.report
+    report.organization = chain.organization
+    report.batches = chain.span
+    report.end_known = asked.head is not None
+    # Sorting is stable: what was found first about a batch or a moment stays first.
+    about_batches = [finding for _, finding in sorted(chain.findings, key=lambda one: one[0])]
+    about_records = [finding for _, finding in sorted(work.findings, key=lambda one: one[0])]
+    report.findings = about_batches + about_records
+    return report
+
+
+class _Records:
+    def __init__(self, chain: Chain, asked: Asked) -> None:
+        self._chain = chain
+        self._asked = asked
+        self._times: tuple[int, int] | None = None
+        newest = chain.sealed_at
+        # What is newer than this may wait for its batch.
+        self._settled = (asked.now if newest is None else newest) - asked.grace
+        self.findings: list[tuple[int, Finding]] = []
+        self.report = Report()
+
+    def take(self, line: str) -> None:
+        """Look at one record."""
+        form, name, at = _read(line)
+        sealed = self._chain.records.get(name)
+        if sealed is None:
+            self._unsealed(name, at)
+        elif form is None or form_hash(form).hex() != sealed.hash:
+            because = "its hash is not the one that was sealed"
+            self._note(sealed.at, name, CHANGED, because)
+            sealed.found = True  # there, and told of
+        elif not sealed.found:
+            sealed.found = True
+            self._verified(sealed.at)
+
+    def missing(self) -> None:
+        """Look for what was sealed and is not in the export."""
+        for name, sealed in self._chain.records.items():
+            if sealed.found or not self._asked.covers(sealed.at):
+                continue
+            if self._asked.now >= sealed.retained_until:
+                self.report.retired += 1
+            else:
+                because = f"it was sealed, and kept until {rfc3339(sealed.retained_until)}"
+                self._note(sealed.at, name, REMOVED, because)
+
+    def _note(self, at: int, name: str, problem: str, because: str) -> None:
+        self.findings.append((at, record_finding(name, problem, because)))
+
+    def _verified(self, at: int) -> None:
+        self.report.verified += 1
+        low, high = self._times or (at, at)
+        self._times = min(low, at), max(high, at)
+        self.report.span = rfc3339(self._times[0]), rfc3339(self._times[1])
+
+    def _unsealed(self, name: str, at: int | None) -> None:
+        first = self._chain.first
+        if name in self._chain.untrusted:
+            return  # told of with its batch
+        if at is None:
+            self._note(0, name, INSERTED, "it is no audit record")
+        elif at > self._settled:
+            self.report.waiting += 1
+        elif first is not None and first.number == 1 and at < milliseconds(first.first):
+            self.report.older += 1
+        else:
+            self._note(at, name, INSERTED, "no batch seals it")
+
+
+def _read(line: str) -> tuple[Any, str, int | None]:
+    """A line's form, identifier and time; what cannot be read has no form and no time."""
+    try:
+        form = json.loads(line)
+        name = form["id"] + ""  # a text, or no identifier
+    except (ValueError, KeyError, TypeError):
+        return None, "(a line that cannot be read)", None
+    try:
+        return form, name, milliseconds(form["time"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return form, name, None
