@@ -7,6 +7,8 @@ FAMILY = OpaqueFamily(prefix="rco_", kind=ids.ORGANIZATION_KEY)
 
 SCOPES = frozenset(
     {
+        "organization:read",
+        "organization:write",
         "enrollment:read",
         "enrollment:write",
         "agents:read",
@@ -16,3 +18,7 @@ SCOPES = frozenset(
         "jobs:read",
     }
 )
+"""What an organization key or a personal API token can be allowed; a session is all of them.
+
+People, their roles, keys and tokens have no scope: only a person who logged in changes them.
+"""

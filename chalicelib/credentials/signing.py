@@ -55,15 +55,27 @@ class Keyring:
             UnknownKeyIdError: no such key.
             Unavailable: the secret cannot be read (never an answer of 401).
         """
+        # Compared as text: base64 has several spellings of the same bytes, and only the one
+        # that was issued is a key.
+        expected = _signer(self._key(key_id), salt).get_signature(value)
+        return hmac.compare_digest(expected, signature.encode())
+
+    def material(self, key_id: str) -> bytes:
+        """What keys for sealing are derived from; never used as a key itself.
+
+        Raises:
+            UnknownKeyIdError: no such key.
+            Unavailable: the secret cannot be read.
+        """
+        return self._key(key_id).encode()
+
+    def _key(self, key_id: str) -> str:
         keys = self._loaded()
         if key_id == "current" or key_id not in keys:
             keys = self._refetched()
         if key_id == "current" or key_id not in keys:
             raise UnknownKeyIdError(key_id)
-        # Compared as text: base64 has several spellings of the same bytes, and only the one
-        # that was issued is a key.
-        expected = _signer(keys[key_id], salt).get_signature(value)
-        return hmac.compare_digest(expected, signature.encode())
+        return keys[key_id]
 
     def _loaded(self) -> dict[str, str]:
         if not self._keys:

@@ -1,17 +1,33 @@
-"""The first organization of a stage, made by whoever holds the deployer's AWS credentials."""
+"""The first organization of a stage, made by whoever holds the deployer's AWS credentials.
+
+With it comes its first org_admin, who invites the others.
+"""
 
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from chalicelib import ids
 from chalicelib.credentials import organization_key
 from chalicelib.credentials.opaque import digest
-from chalicelib.errors import Unavailable
+from chalicelib.credentials.password import Passwords, check_new
+from chalicelib.errors import Conflict, Malformed, Unavailable
 from chalicelib.evidence.events import OrganizationBootstrapped
 from chalicelib.evidence.record import Evidence, Origin, success
-from chalicelib.store import audit_records, organizations
+from chalicelib.fields import Username
+from chalicelib.permissions import Role
+from chalicelib.store import audit_records, organizations, people
 from chalicelib.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """The first person of an organization."""
+
+    username: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,7 @@ class Bootstrapped:
     environment: str
     key_id: str
     operator_key: str = field(repr=False)
+    admin: str | None = None
 
 
 def bootstrap(
@@ -33,8 +50,12 @@ def bootstrap(
     heartbeat_interval: int,
     actor: str,
     now: int,
+    admin: FirstAdmin | None = None,
+    passwords: Passwords | None = None,
 ) -> Bootstrapped:
     """Create an organization, its project, environment and operator key in one transaction.
+
+    Hashing a password takes its time: an organization that nobody logs in to needs no admin.
 
     Args:
         organization_name: for people.
@@ -43,15 +64,19 @@ def bootstrap(
         heartbeat_interval: of the environment's agents, in seconds.
         actor: the AWS identity in whose name this is done.
         now: milliseconds since the epoch.
+        admin: the organization's first org_admin, made in the same transaction.
+        passwords: hashes the admin's password.
 
     Raises:
+        Malformed: the admin's name or password cannot be used.
+        Conflict: somebody has that name; nothing was made.
         Unavailable: the database did not answer; nothing was made.
     """
     kinds = (ids.ORGANIZATION, ids.PROJECT, ids.ENVIRONMENT, ids.ORGANIZATION_KEY)
     organization, project, environment, key = (ids.new(kind) for kind in kinds)
     raw = organization_key.FAMILY.issue(organization, key)
     rows: dict[str, dict[str, Any]] = {
-        "organization": {"name": organization_name},
+        "organization": {"name": organization_name, "admins": 1 if admin is not None else None},
         f"project#{project}": {"name": project_name},
         f"environment#{environment}": {
             "name": environment_name,
@@ -65,14 +90,62 @@ def bootstrap(
             "scopes": sorted(organization_key.SCOPES),
         },
     }
-    made = Bootstrapped(organization, project, environment, key, raw)
+    user = ids.new(ids.USER) if admin is not None else None
+    made = Bootstrapped(organization, project, environment, key, raw, user)
     transaction = Transaction()
     for item, attributes in rows.items():
         organizations.put_new(transaction, organization, item, created_at=now, **attributes)
+    if admin is not None:
+        _add_admin(transaction, made, admin, passwords or Passwords(), now)
     audit_records.put(transaction, _evidence(made, organization_name, actor, now))
-    if transaction.write() is not None:
+    cancelled = transaction.write()
+    # The SDK repeats a request whose answer was lost; an organization that is there is then ours.
+    if cancelled is not None and "organization" not in cancelled.refused:
+        if "username" in cancelled.refused:
+            raise Conflict("Somebody has this username already.", code="username_taken")
         raise Unavailable("The organization could not be written; try again.")
     return made
+
+
+def _add_admin(
+    transaction: Transaction, made: Bootstrapped, admin: FirstAdmin, passwords: Passwords, now: int
+) -> None:
+    user, organization = str(made.admin), made.organization
+    try:
+        username = msgspec.convert(admin.username, Username).lower()
+    except msgspec.ValidationError as error:
+        raise Malformed("The username cannot be used.", cause=str(error)) from error
+    check_new(admin.password, "password")
+    membership: dict[str, Any] = {"role": Role.ORG_ADMIN.value, "projects": {}, "created_at": now}
+    people.claim_username(transaction, username, user, now)
+    people.put_new(
+        transaction,
+        "user",
+        user,
+        people.USER,
+        username=username,
+        password_hash=passwords.hash(admin.password),
+        home=organization,
+        valid_from=0,
+        created_at=now,
+    )
+    people.put_new(
+        transaction,
+        "mirror",
+        user,
+        f"organization#{organization}",
+        organization=organization,
+        **membership,
+    )
+    organizations.put_new(
+        transaction,
+        organization,
+        f"member#{user}",
+        user=user,
+        username=username,
+        revision=1,
+        **membership,
+    )
 
 
 def _evidence(made: Bootstrapped, name: str, actor: str, now: int) -> Evidence:
@@ -83,6 +156,7 @@ def _evidence(made: Bootstrapped, name: str, actor: str, now: int) -> Evidence:
             project_id=made.project,
             environment_id=made.environment,
             key_id=made.key_id,
+            admin_user_id=made.admin,
         ),
         resource=("organization", made.organization),
         project=made.project,
