@@ -1,0 +1,101 @@
+"""What an invitation is worth at this moment.
+
+It is worth what its maker may do: it ends with the maker's own power to invite.
+"""
+
+import hmac
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.credentials import person
+from chalicelib.credentials.opaque import OpaqueClaims
+from chalicelib.credentials.outcome import Rejected
+from chalicelib.errors import Gone
+from chalicelib.flows.invitations import status_of, unknown
+from chalicelib.flows.members import organization_closed
+from chalicelib.store import invitations, memberships, organizations, people
+from chalicelib.store.organizations import OrganizationItem
+from chalicelib.store.people import PersonItem
+from chalicelib.store.table import Table, read_all
+from chalicelib.telemetry import count
+
+
+class InvitationEnded(Gone):
+    """The invitation was real and its time is over. Only its holder learns this."""
+
+    code = "invitation_used"
+    title = "The invitation is no longer valid"
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """An invitation that may be accepted, and the roles in those projects that are still there."""
+
+    row: PersonItem
+    organization: OrganizationItem
+    projects: dict[str, str]
+
+
+def read(raw: str) -> OpaqueClaims:
+    """Take an invitation apart, without a request and without believing it.
+
+    Raises:
+        NotFound: it is junk; that costs a metric.
+    """
+    outcome = person.INVITATION.read(raw)
+    if isinstance(outcome, Rejected):
+        count("CredentialRejected", reason="invitation_invalid")
+        raise unknown()
+    return outcome.claims
+
+
+def find(claims: OpaqueClaims, now: int) -> Offer:
+    """What an invitation offers at this moment.
+
+    Raises:
+        NotFound: there is no such invitation, or its secret is another.
+        InvitationEnded: there was.
+        Forbidden: the organization is being deleted.
+    """
+    row = invitations.find(claims.organization, claims.id)
+    if row is None or not hmac.compare_digest(bytes(row.digest or b""), claims.digest):
+        raise unknown()
+    status = status_of(row, now)
+    if status != "pending":
+        raise ended(status)
+    projects = dict(row.projects or {})
+    inviter = str(row.invited_by)
+    organization, member, account, *found = read_all(
+        [
+            organizations.organization_row(claims.organization),
+            organizations.member_row(claims.organization, inviter),
+            people.user_row(inviter),
+            *(organizations.project_row(claims.organization, name) for name in projects),
+        ]
+    )
+    if not isinstance(organization, OrganizationItem) or not _is_active(organization):
+        raise organization_closed()
+    if is_of_a_person(row) and not (_invites(member) and _is_active(account)):
+        raise ended("revoked")
+    there = {name for name, project in zip(projects, found, strict=True) if _is_active(project)}
+    return Offer(
+        row, organization, {name: role for name, role in projects.items() if name in there}
+    )
+
+
+def is_of_a_person(row: PersonItem) -> bool:
+    """Whether a member made the invitation, and not the deployer, who is nobody's member."""
+    return ids.is_a(ids.USER, str(row.invited_by))
+
+
+def ended(status: str) -> InvitationEnded:
+    """The answer to the holder of an invitation that is over."""
+    return InvitationEnded(f"The invitation is {status}.", code=f"invitation_{status}")
+
+
+def _invites(member: Table | None) -> bool:
+    return isinstance(member, OrganizationItem) and memberships.counts(member)
+
+
+def _is_active(row: Table | None) -> bool:
+    return isinstance(row, OrganizationItem | PersonItem) and row.status == organizations.ACTIVE
