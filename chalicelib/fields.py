@@ -11,6 +11,7 @@ _NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"
 _HOSTNAME = r"\A[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?\Z"
 _TOKEN = r"\A[A-Za-z0-9_-]+\Z"  # noqa: S105 - a pattern
 _FILENAME = r"\A(?!\.{1,2}\Z)[^\x00-\x1f\x7f/\\]+\Z"
+_USERNAME = r"\A[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}\Z"
 
 LONGEST_NAME = 63
 Name = Annotated[str, Meta(pattern=_NAME, max_length=LONGEST_NAME)]
@@ -26,9 +27,15 @@ Cidr = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f.:/]+\Z", max_length=49)]
 EnvironmentId = Annotated[str, Meta(pattern=rf"\A{ids.ENVIRONMENT}_{ids.BODY}\Z")]
 CollectorId = Annotated[str, Meta(pattern=rf"\A{ids.COLLECTOR}_{ids.BODY}\Z")]
 AssetId = Annotated[str, Meta(pattern=rf"\A{ids.ASSET}_{ids.BODY}\Z")]
+OrganizationId = Annotated[str, Meta(pattern=rf"\A{ids.ORGANIZATION}_{ids.BODY}\Z")]
+ProjectId = Annotated[str, Meta(pattern=rf"\A{ids.PROJECT}_{ids.BODY}\Z")]
 Pem = Annotated[str, Meta(pattern=r"\A[\x20-\x7e\r\n]+\Z", max_length=8192)]
 Sequence = Annotated[int, Meta(ge=1, le=2**53)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Filename = Annotated[str, Meta(pattern=_FILENAME, min_length=1, max_length=255)]
 ContentType = Annotated[str, Meta(pattern=r"\A[a-z0-9.+-]+/[a-z0-9.+-]+\Z", max_length=100)]
 Metadata = Annotated[dict[LabelKey, LabelValue], Meta(max_length=16)]
+Username = Annotated[str, Meta(pattern=_USERNAME, max_length=128)]
+"""Read without regard to case: what is kept and compared is its lower case."""
+Password = Annotated[str, Meta(min_length=1, max_length=256)]
+"""As it is sent; a new one is held to `credentials.password.check_new`, too."""

@@ -19,8 +19,14 @@ from chalicelib.store.connection import service_client
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+    from chalicelib.credentials.password import Passwords
     from chalicelib.evidence.publisher import Publisher
+    from chalicelib.evidence.signer import Signer
+    from chalicelib.federation.directory import Directory
+    from chalicelib.flows.denials import Denials
     from chalicelib.store.artifact_bucket import ArtifactBucket
+    from chalicelib.store.evidence_bucket import EvidenceBucket
+    from chalicelib.store.export_bucket import ExportBucket
 
 
 def wall_clock() -> int:
@@ -52,6 +58,28 @@ class Runtime:
         return Patience(self.sleep, self.random)
 
     @cached_property
+    def denials(self) -> "Denials":
+        """Writes down denied attempts."""
+        from chalicelib.flows.denials import Denials  # noqa: PLC0415
+
+        return Denials(self.patience, self.settings.presence_bucket_seconds)
+
+    @cached_property
+    def passwords(self) -> "Passwords":
+        """Hashes and verifies passwords."""
+        from chalicelib.credentials.password import Passwords  # noqa: PLC0415
+
+        return Passwords()
+
+    @cached_property
+    def providers(self) -> "Directory":
+        """Speaks to the organizations' identity providers."""
+        from chalicelib.federation.directory import Directory  # noqa: PLC0415
+        from chalicelib.federation.fetch import Fetcher  # noqa: PLC0415
+
+        return Directory(Fetcher(self.settings.oidc_loopback_ca), self.clock)
+
+    @cached_property
     def keyring(self) -> Keyring:
         """Signs and checks runtime keys and cursors."""
         return Keyring(self._fetch_signing_secret, self.clock)
@@ -72,6 +100,27 @@ class Runtime:
         from chalicelib.store.artifact_bucket import ArtifactBucket  # noqa: PLC0415
 
         return ArtifactBucket(self._client("s3"), self.settings.bucket)
+
+    @cached_property
+    def exports(self) -> "ExportBucket":
+        """The exports in that bucket."""
+        from chalicelib.store.export_bucket import ExportBucket  # noqa: PLC0415
+
+        return ExportBucket(self._client("s3"), self.settings.bucket)
+
+    @cached_property
+    def evidence_bucket(self) -> "EvidenceBucket":
+        """The stage's evidence bucket."""
+        from chalicelib.store.evidence_bucket import EvidenceBucket  # noqa: PLC0415
+
+        return EvidenceBucket(self._client("s3"), self.settings.evidence_bucket)
+
+    @cached_property
+    def signer(self) -> "Signer":
+        """Signs with the stage's KMS key."""
+        from chalicelib.evidence.signer import Signer  # noqa: PLC0415
+
+        return Signer(self._client("kms"), self.settings.signing_key_arn)
 
     @cached_property
     def publisher(self) -> "Publisher":

@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+LOOPBACK_STAGE = "_loopback"
+"""No stage of this name can be deployed: the deployer and the template want a letter first."""
+
 
 class SettingMissingError(RuntimeError):
     """A setting that this function cannot work without is absent or malformed."""
@@ -21,12 +24,20 @@ class Settings:
     signing_secret_arn: str
     audit_stream_arn: str
     jobs_stream_arn: str
+    signing_key_arn: str
+    """The KMS key whose signatures anyone can verify offline."""
+    evidence_bucket: str
     public_url: str | None
     """Base URL of the API, when it is not the one of the request context (custom domain)."""
     presence_bucket_seconds: int
     """Width of the buckets of the overdue index: how coarse, and how late, `agent.offline` is."""
     artifact_retention_days: int
     """How long a stored artifact's row lives; the bucket keeps the object as long."""
+    evidence_retention_days: int
+    """How long a sealed batch promises that its records are there."""
+    oidc_loopback_ca: str | None = None
+    """Bundle of certificates for identity providers on the loopback, which is then the only place
+    where they may be. For `LOOPBACK_STAGE` alone."""
 
 
 def _required(name: str) -> str:
@@ -34,6 +45,13 @@ def _required(name: str) -> str:
     if not value:
         raise SettingMissingError(f"{name} is not set")
     return value
+
+
+def _loopback_ca() -> str | None:
+    bundle = os.environ.get("ROLLCALL_OIDC_LOOPBACK_CA") or None
+    if bundle is not None and _required("ROLLCALL_STAGE") != LOOPBACK_STAGE:
+        raise SettingMissingError("ROLLCALL_OIDC_LOOPBACK_CA is for no stage that can be deployed")
+    return bundle
 
 
 def _positive(name: str, default: int) -> int:
@@ -59,7 +77,11 @@ def load() -> Settings:
         signing_secret_arn=_required("ROLLCALL_SIGNING_SECRET_ARN"),
         audit_stream_arn=_required("ROLLCALL_AUDIT_STREAM_ARN"),
         jobs_stream_arn=_required("ROLLCALL_JOBS_STREAM_ARN"),
+        signing_key_arn=_required("ROLLCALL_SIGNING_KEY_ARN"),
+        evidence_bucket=_required("ROLLCALL_EVIDENCE_BUCKET"),
         public_url=os.environ.get("ROLLCALL_PUBLIC_URL") or None,
         presence_bucket_seconds=_positive("ROLLCALL_PRESENCE_BUCKET_SECONDS", 300),
         artifact_retention_days=_positive("ROLLCALL_ARTIFACT_RETENTION_DAYS", 90),
+        evidence_retention_days=_positive("ROLLCALL_EVIDENCE_RETENTION_DAYS", 400),
+        oidc_loopback_ca=_loopback_ca(),
     )

@@ -8,8 +8,11 @@ from typing import Any
 from chalicelib import runtime
 from chalicelib.errors import DomainError
 from chalicelib.evidence.publisher import Poison, Published
-from chalicelib.flows import cascade, presence_sweep, verify_upload
+from chalicelib.flows import cascade, denials, job_steps, presence_sweep, verify_upload
+from chalicelib.flows.bucket_sweep import SweepTools
+from chalicelib.flows.job_steps import Progress, StepTools, Work
 from chalicelib.store import audit_records, jobs
+from chalicelib.store.jobs import JobItem
 from chalicelib.telemetry import logger
 
 _MARGIN_MS = 15_000
@@ -38,6 +41,28 @@ def _audit_records(
             yield Poison(record, f"{type(error).__name__}: {error}")
 
 
+def _export(tools: StepTools, organization: str, row: JobItem) -> Progress:
+    from chalicelib.flows import audit_export  # noqa: PLC0415
+
+    return audit_export.work(tools, organization, row)
+
+
+def _delete(tools: StepTools, organization: str, row: JobItem) -> Progress:
+    from chalicelib.flows import deletion_job  # noqa: PLC0415
+
+    return deletion_job.work(tools, organization, row)
+
+
+# Every kind of job and its work. What most functions never run is imported at first use.
+_KINDS: dict[str, Work] = {
+    jobs.REVOKE_AGENTS_OF_TOKEN: cascade.work,
+    jobs.EXPORT_AUDIT_RECORDS: _export,
+    jobs.DELETE_ENVIRONMENT: _delete,
+    jobs.DELETE_PROJECT: _delete,
+    jobs.DELETE_ORGANIZATION: _delete,
+}
+
+
 def run_jobs(records: Iterable[dict[str, Any]], context: Any) -> None:  # noqa: ANN401
     """Take one step of every job whose row was written."""
     now = runtime.current()
@@ -49,9 +74,15 @@ def run_jobs(records: Iterable[dict[str, Any]], context: Any) -> None:  # noqa: 
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the shard
             now.publisher.dead_letter(Poison(record, f"{type(error).__name__}: {error}"))
             continue
-        tools = cascade.CascadeTools(now.patience, now.clock, time_is_up(context))
+        tools = StepTools(
+            patience=now.patience,
+            clock=now.clock,
+            time_is_up=time_is_up(context),
+            exports=lambda: now.exports,
+            batches=lambda: now.evidence_bucket,
+        )
         try:
-            cascade.step(tools, written.organization, written.job, written.step)
+            job_steps.step(_KINDS, tools, written.organization, written.job, written.step)
         except DomainError:
             raise  # Ours, for a moment: the stream delivers the record again.
         except Exception as error:  # noqa: BLE001 - a defect must not block every tenant's jobs
@@ -60,18 +91,19 @@ def run_jobs(records: Iterable[dict[str, Any]], context: Any) -> None:  # noqa: 
 
 
 def sweep(context: Any) -> presence_sweep.Swept:  # noqa: ANN401
-    """Mark the agents that are overdue offline."""
+    """Mark the agents that are overdue offline, and record the denied attempts that wait."""
     now = runtime.current()
-    swept = presence_sweep.sweep(
-        presence_sweep.SweepTools(
-            patience=now.patience,
-            clock=now.clock,
-            time_is_up=time_is_up(context),
-            bucket_seconds=now.settings.presence_bucket_seconds,
-            request_id=str(getattr(context, "aws_request_id", "")),
-        )
+    tools = SweepTools(
+        patience=now.patience,
+        clock=now.clock,
+        time_is_up=time_is_up(context),
+        bucket_seconds=now.settings.presence_bucket_seconds,
+        request_id=str(getattr(context, "aws_request_id", "")),
     )
+    swept = presence_sweep.sweep(tools)
     logger.info("swept", offline=swept.offline, buckets=swept.buckets, through=swept.through)
+    recorded = denials.sweep(tools)
+    logger.info("recorded denials", records=recorded.worked, through=recorded.through)
     return swept
 
 

@@ -1,15 +1,14 @@
-"""Agents, as operators see them; and their heartbeats."""
+"""Agents, as operators see them."""
 
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import authentication, cursors, requests, shapes
-from chalicelib.api.blueprint import Api
+from chalicelib.api import cursors, lists, requests, shapes
+from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
-from chalicelib.evidence.envelope import rfc3339
+from chalicelib.api.views import Api
 from chalicelib.fields import LONGEST_NAME
 from chalicelib.flows import agents as agent_flow
-from chalicelib.flows import heartbeat as heartbeat_flow
 from chalicelib.flows import revoke_agent as revoke_flow
 from chalicelib.flows.agent_status import STATUSES
 from chalicelib.flows.environment_lists import Position
@@ -19,9 +18,9 @@ api = Api(__name__, prefix="/api/v1/agents")
 
 
 @api.route("", methods=["GET"])
-def list_agents() -> Response:
+def list_agents(caller: Caller) -> Response:
     """Agents by name, environment after environment."""
-    origin = authentication.operator(api.current_request, "agents:read")
+    origin = caller.origin
     given = requests.query(
         api.current_request, "environment", "status", "label", "name", "limit", "cursor"
     )
@@ -31,7 +30,7 @@ def list_agents() -> Response:
         now.controls,
         origin.organization,
         agent_flow.AgentFilter(
-            environment=given.get("environment"),
+            environments=lists.environments(caller, given),
             status=requests.one_of(given, "status", STATUSES),
             label=_label(given.get("label")),
             name=_name(given.get("name")),
@@ -71,18 +70,18 @@ def _label(given: str | None) -> tuple[str, str] | None:
 
 
 @api.route("/{agent_id}", methods=["GET"])
-def get_agent(agent_id: str) -> Response:
+def get_agent(caller: Caller, agent_id: str) -> Response:
     """One agent."""
-    origin = authentication.operator(api.current_request, "agents:read")
+    origin = caller.origin
     requests.query(api.current_request)
     found = agent_flow.get(runtime.current().controls, origin.organization, agent_id, origin.now)
     return answer(shapes.agent(found))
 
 
 @api.route("/{agent_id}", methods=["PATCH"])
-def update_agent(agent_id: str) -> Response:
+def update_agent(caller: Caller, agent_id: str) -> Response:
     """Change name or labels."""
-    origin = authentication.operator(api.current_request, "agents:write")
+    origin = caller.origin
     wanted = requests.body(api.current_request, agent_flow.UpdateAgentRequest)
     now = runtime.current()
     changed = agent_flow.update(now.patience, now.controls, origin, agent_id, wanted)
@@ -90,31 +89,11 @@ def update_agent(agent_id: str) -> Response:
 
 
 @api.route("/{agent_id}/revoke", methods=["POST"])
-def revoke_agent(agent_id: str) -> Response:
+def revoke_agent(caller: Caller, agent_id: str) -> Response:
     """End an agent: its next request is refused. Revoking twice changes nothing."""
-    origin = authentication.operator(api.current_request, "agents:write")
+    origin = caller.origin
     wanted = requests.body(api.current_request, revoke_flow.RevokeAgentRequest, optional=True)
     now = runtime.current()
     revoke_flow.revoke(now.patience, origin, agent_id, wanted.note)
     found = agent_flow.get(now.controls, origin.organization, agent_id, origin.now)
     return answer(shapes.agent(found))
-
-
-@api.route("/{agent_id}/telemetry/heartbeat", methods=["POST"])
-def hear_heartbeat(agent_id: str) -> Response:
-    """Accept a beat: one request to DynamoDB when steady."""
-    origin, claims = authentication.agent(api.current_request, agent_id)
-    said = requests.body(api.current_request, heartbeat_flow.HeartbeatRequest)
-    now = runtime.current()
-    tools = heartbeat_flow.HeartbeatTools(
-        now.controls, now.refusals, now.patience, now.settings.presence_bucket_seconds
-    )
-    heard = heartbeat_flow.hear(tools, origin, claims, said)
-    return answer(
-        {
-            "status": "online",
-            "server_time": rfc3339(now.clock()),
-            "heartbeat_interval_seconds": heard.heartbeat_interval,
-            "minimum_interval_seconds": heard.minimum_interval,
-        }
-    )

@@ -3,9 +3,10 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import authentication, cursors, requests, shapes
-from chalicelib.api.blueprint import Api
+from chalicelib.api import cursors, requests, shapes
+from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
+from chalicelib.api.views import Api
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.flows import agent_access
 from chalicelib.flows import artifacts as artifact_flow
@@ -14,14 +15,14 @@ api = Api(__name__, prefix="/api/v1/agents")
 
 
 @api.route("/{agent_id}/artifacts", methods=["POST"])
-def announce_artifact(agent_id: str) -> Response:
+def announce_artifact(caller: Caller, agent_id: str) -> Response:
     """Answer a presigned upload, or that the content is stored already."""
-    origin, claims = authentication.agent(api.current_request, agent_id)
+    del agent_id  # the caller's own, as the key says
     wanted = requests.body(api.current_request, artifact_flow.ArtifactRequest)
-    presence = agent_access.authorize(claims, artifact_flow.SCOPE)
+    presence = agent_access.authorize(caller.agent, artifact_flow.SCOPE)
     now = runtime.current()
     tools = artifact_flow.ArtifactTools(now.bucket, now.patience)
-    announced = artifact_flow.announce(tools, origin, presence, wanted)
+    announced = artifact_flow.announce(tools, caller.origin, presence, wanted)
     shape = {
         "artifact_id": announced.row.item,
         "status": announced.row.status,
@@ -35,9 +36,9 @@ def announce_artifact(agent_id: str) -> Response:
 
 
 @api.route("/{agent_id}/artifacts", methods=["GET"])
-def list_artifacts(agent_id: str) -> Response:
+def list_artifacts(caller: Caller, agent_id: str) -> Response:
     """An agent's artifacts."""
-    origin = authentication.operator(api.current_request, "artifacts:read")
+    origin = caller.origin
     given = requests.query(api.current_request, "limit", "cursor")
     keyring = runtime.current().keyring
     listing = f"artifacts.{agent_id}"
@@ -58,22 +59,20 @@ def list_artifacts(agent_id: str) -> Response:
 
 
 @api.route("/{agent_id}/artifacts/{artifact_id}", methods=["GET"])
-def get_artifact(agent_id: str, artifact_id: str) -> Response:
+def get_artifact(caller: Caller, agent_id: str, artifact_id: str) -> Response:
     """One artifact, for operators and for the agent that announced it."""
-    if authentication.holds_runtime_key(api.current_request):
-        origin, claims = authentication.agent(api.current_request, agent_id)
-        agent_access.authorize(claims, artifact_flow.SCOPE)
-    else:
-        origin = authentication.operator(api.current_request, "artifacts:read")
+    origin = caller.origin
+    if caller.claims is not None:
+        agent_access.authorize(caller.claims, artifact_flow.SCOPE)
     requests.query(api.current_request)
     row = artifact_flow.get(origin.organization, agent_id, artifact_id)
     return answer(shapes.artifact(row, origin.now))
 
 
 @api.route("/{agent_id}/artifacts/{artifact_id}/download", methods=["GET"])
-def download_artifact(agent_id: str, artifact_id: str) -> Response:
+def download_artifact(caller: Caller, agent_id: str, artifact_id: str) -> Response:
     """A presigned download of a stored artifact."""
-    origin = authentication.operator(api.current_request, "artifacts:read")
+    origin = caller.origin
     requests.query(api.current_request)
     url = artifact_flow.download(
         runtime.current().bucket, origin.organization, agent_id, artifact_id, origin.now

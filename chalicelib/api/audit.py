@@ -1,24 +1,22 @@
 """The audit trail."""
 
-import datetime
-
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import authentication, cursors, requests, shapes
-from chalicelib.api.blueprint import Api
+from chalicelib.api import cursors, requests, shapes, times
+from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
+from chalicelib.api.views import Api
 from chalicelib.flows import audit_trail
 
 _LIST = "audit_records"
 api = Api(__name__)
-_EPOCH = datetime.datetime.fromtimestamp(0, tz=datetime.UTC)
 
 
 @api.route("/audit-records", methods=["GET"])
-def list_audit_records() -> Response:
+def list_audit_records(caller: Caller) -> Response:
     """Records of a time range (the last day by default), of all resources or of one."""
-    origin = authentication.operator(api.current_request, "audit:read")
+    origin = caller.origin
     given = requests.query(
         api.current_request,
         "since", "until", "resource_type", "resource_id", "order", "limit", "cursor",
@@ -56,24 +54,17 @@ def list_audit_records() -> Response:
 def _range(given: dict[str, str], now: int) -> tuple[int, int]:
     until = _moment(given, "until", now)
     since = _moment(given, "since", until - audit_trail.DEFAULT_RANGE_MS)
-    if not 0 <= since <= until <= since + audit_trail.LONGEST_RANGE_MS:
-        raise requests.bad_parameter("since", "before until, and at most 31 days before")
+    if not audit_trail.is_range(since, until):
+        raise requests.bad_parameter("since", audit_trail.RANGE)
     return since, until
 
 
 def _moment(given: dict[str, str], name: str, default: int) -> int:
     text = given.get(name)
-    if text is None:
-        return default
     try:
-        moment = datetime.datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise requests.bad_parameter(name, "a time with its zone, as in RFC 3339")
-        # In UTC first: a zone may carry the last day of the calendar out of it. No floats: they
-        # round up.
-        return (moment.astimezone(datetime.UTC) - _EPOCH) // datetime.timedelta(milliseconds=1)
-    except (ValueError, OverflowError) as error:
-        raise requests.bad_parameter(name, "a time as in RFC 3339") from error
+        return default if text is None else times.moment(text)
+    except ValueError as error:
+        raise requests.bad_parameter(name, str(error)) from error
 
 
 def _resource(given: dict[str, str]) -> tuple[str, str] | None:

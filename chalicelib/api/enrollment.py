@@ -1,11 +1,18 @@
 """Enrollment tokens, and their exchange."""
 
 from chalice import Response
+from chalice.app import Request
 
 from chalicelib import runtime
-from chalicelib.api import authentication, cursors, requests, shapes
-from chalicelib.api.blueprint import Api
+from chalicelib.api import bearers, cursors, lists, requests, shapes
+from chalicelib.api.access import ENROLLMENT_TOKEN
+from chalicelib.api.bearers import Bearer
+from chalicelib.api.callers import Caller, family_of, opaque_claims, origin_of, rejected
 from chalicelib.api.problems import answer
+from chalicelib.api.views import Api
+from chalicelib.credentials import enrollment_token
+from chalicelib.credentials.opaque import OpaqueClaims
+from chalicelib.evidence.record import Origin
 from chalicelib.flows import exchange as exchange_flow
 from chalicelib.flows import mint as mint_flow
 from chalicelib.flows import tokens as token_flow
@@ -17,25 +24,25 @@ api = Api(__name__, prefix="/api/v1/agent-enrollment")
 
 
 @api.route("/tokens", methods=["POST"])
-def mint_enrollment_token() -> Response:
+def mint_enrollment_token(caller: Caller) -> Response:
     """Mint a token; its secret is in this answer and nowhere else."""
-    origin = authentication.operator(api.current_request, "enrollment:write")
     wanted = requests.body(api.current_request, mint_flow.MintRequest)
     key = requests.idempotency_key(api.current_request)
-    minted = mint_flow.mint(runtime.current().patience, origin, wanted, key)
-    return answer({**shapes.token(minted.token, origin.now), "token": minted.secret}, 201)
+    minted = mint_flow.mint(runtime.current().patience, caller.origin, caller.row, wanted, key)
+    shape = shapes.token(minted.token, caller.origin.now)
+    return answer({**shape, "token": minted.secret}, 201)
 
 
 @api.route("/tokens", methods=["GET"])
-def list_enrollment_tokens() -> Response:
+def list_enrollment_tokens(caller: Caller) -> Response:
     """Tokens, newest first."""
-    origin = authentication.operator(api.current_request, "enrollment:read")
     given = requests.query(api.current_request, "environment", "status", "limit", "cursor")
+    origin = caller.origin
     keyring = runtime.current().keyring
     position = cursors.decode(keyring, origin.organization, _LIST, given, parts=2)
     page = token_flow.page(
         origin.organization,
-        environment=given.get("environment"),
+        environments=lists.environments(caller, given),
         status=requests.one_of(given, "status", token_flow.TOKEN_STATUSES),
         start=Position(*position) if position else None,
         limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
@@ -53,21 +60,20 @@ def list_enrollment_tokens() -> Response:
 
 
 @api.route("/tokens/{enrollment_token_id}", methods=["GET"])
-def get_enrollment_token(enrollment_token_id: str) -> Response:
+def get_enrollment_token(caller: Caller, enrollment_token_id: str) -> Response:
     """One token."""
-    origin = authentication.operator(api.current_request, "enrollment:read")
     requests.query(api.current_request)
-    row = token_flow.get(origin.organization, enrollment_token_id)
-    return answer(shapes.token(row, origin.now))
+    row = token_flow.get(caller.origin.organization, enrollment_token_id)
+    return answer(shapes.token(row, caller.origin.now))
 
 
 @api.route("/tokens/{enrollment_token_id}/revoke", methods=["POST"])
-def revoke_enrollment_token(enrollment_token_id: str) -> Response:
+def revoke_enrollment_token(caller: Caller, enrollment_token_id: str) -> Response:
     """End a token; with `cascade`, its agents too, by a job (202)."""
-    origin = authentication.operator(api.current_request, "enrollment:write")
     wanted = requests.body(api.current_request, token_flow.RevokeTokenRequest, optional=True)
-    revoked = token_flow.revoke(runtime.current().patience, origin, enrollment_token_id, wanted)
-    shape = shapes.token(revoked.token, origin.now)
+    patience = runtime.current().patience
+    revoked = token_flow.revoke(patience, caller.origin, enrollment_token_id, wanted)
+    shape = shapes.token(revoked.token, caller.origin.now)
     if revoked.job is None:
         return answer(shape)
     return answer({**shape, "job": shapes.job(revoked.job)}, 202)
@@ -78,9 +84,23 @@ def exchange_enrollment_token() -> Response:
     """Trade a token for an identity. The whole request is checked before the token is."""
     wanted = requests.body(api.current_request, ExchangeRequest)
     key = requests.idempotency_key(api.current_request)
-    origin, claims = authentication.enrollment(api.current_request, wanted.token)
+    origin, claims = _token_of(api.current_request, wanted.token)
     now = runtime.current()
     tools = EnrollTools(now.keyring, now.patience, now.refusals)
     result = exchange_flow.exchange(tools, origin, claims, wanted, key)
     base = requests.public_url(api.current_request, now.settings.public_url)
     return answer(shapes.enrolled(result, base, now.clock()), 200 if result.replayed else 201)
+
+
+def _token_of(request: Request, in_body: str | None) -> tuple[Origin, OpaqueClaims]:
+    """The enrollment token, from the header or the body; not yet looked up.
+
+    Raises:
+        Unauthenticated: none, another family's, or junk. No request was made.
+    """
+    bearer = bearers.in_header(request) if in_body is None else Bearer(in_body)
+    if bearer is None:
+        raise rejected("credential_missing")
+    family_of(bearer.raw, (ENROLLMENT_TOKEN,))
+    claims = opaque_claims(bearer.raw, enrollment_token.FAMILY)
+    return origin_of(request, claims.organization, "enrollment_token", claims.id), claims

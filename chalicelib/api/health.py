@@ -3,8 +3,8 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api.blueprint import Api
 from chalicelib.api.problems import answer
+from chalicelib.api.views import Api
 from chalicelib.flows.readiness import check
 
 api = Api(__name__, prefix="")

@@ -2,17 +2,17 @@
 
 from chalice import Response
 
-from chalicelib.api import authentication, requests, shapes
-from chalicelib.api.blueprint import Api
+from chalicelib.api import requests, shapes
+from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
+from chalicelib.api.views import Api
 from chalicelib.flows import job_status
 
 api = Api(__name__)
 
 
 @api.route("/jobs/{job_id}", methods=["GET"])
-def get_job(job_id: str) -> Response:
+def get_job(caller: Caller, job_id: str) -> Response:
     """One job."""
-    origin = authentication.operator(api.current_request, "jobs:read")
     requests.query(api.current_request)
-    return answer(shapes.job(job_status.get(origin.organization, job_id)))
+    return answer(shapes.job(job_status.get(caller.origin.organization, job_id)))

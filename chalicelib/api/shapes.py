@@ -3,6 +3,7 @@
 from typing import Any
 
 from chalicelib.evidence.envelope import rfc3339
+from chalicelib.evidence.record_form import record_form
 from chalicelib.flows import artifacts as artifact_flow
 from chalicelib.flows import tokens as token_flow
 from chalicelib.flows.agents import Agent
@@ -129,17 +130,4 @@ def job(row: JobItem) -> dict[str, Any]:
 
 def audit_record(row: AuditRecordItem) -> dict[str, Any]:
     """An audit record."""
-    return {
-        "id": row.id,
-        "time": _time(row.at),
-        "event": row.event,
-        "outcome": row.outcome,
-        "reason": row.reason,
-        "project": row.project,
-        "environment": row.environment,
-        "actor": {"type": row.actor_type, "id": row.actor_id},
-        "resource": {"type": row.resource_type, "id": row.resource_id},
-        "request_id": row.request_id,
-        "source_address": row.source_address,
-        "detail": row.detail,
-    }
+    return record_form(row)

@@ -11,6 +11,8 @@ from chalicelib.store.paging import Span
 
 LONGEST_RANGE_MS = 31 * 86_400_000
 DEFAULT_RANGE_MS = 86_400_000
+RANGE = "before until, and at most 31 days before"
+"""What `since` must be, for the caller."""
 
 
 class AuditQuery(msgspec.Struct, frozen=True):
@@ -22,18 +24,23 @@ class AuditQuery(msgspec.Struct, frozen=True):
     newest_first: bool
 
 
+def is_range(since: int, until: int) -> bool:
+    """Whether two times are a range that may be asked for."""
+    return 0 <= since <= until <= since + LONGEST_RANGE_MS
+
+
 def page(
     organization: str, wanted: AuditQuery, *, after: str | None, limit: int
 ) -> tuple[list[AuditRecordItem], str | None]:
     """Records in order of time, and after which one the list goes on."""
-    rows = list(
-        islice(_rows(organization, wanted, Span(after, limit, wanted.newest_first)), limit + 1)
-    )
-    more = len(rows) > limit
-    return rows[:limit], str(rows[limit - 1].sort) if more else None
+    found = rows(organization, wanted, Span(after, limit, wanted.newest_first))
+    shown = list(islice(found, limit + 1))
+    more = len(shown) > limit
+    return shown[:limit], str(shown[limit - 1].sort) if more else None
 
 
-def _rows(organization: str, wanted: AuditQuery, span: Span) -> Iterator[AuditRecordItem]:
+def rows(organization: str, wanted: AuditQuery, span: Span) -> Iterator[AuditRecordItem]:
+    """All records of a query from a position on, read lazily."""
     if wanted.resource is None:
         return audit_records.between(organization, span, since=wanted.since, until=wanted.until)
     return audit_records.of_resource(

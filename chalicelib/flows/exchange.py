@@ -11,7 +11,7 @@ from chalicelib.evidence.events import EnrollmentFailed
 from chalicelib.evidence.record import Origin
 from chalicelib.evidence.record import refusal as refusal_evidence
 from chalicelib.fields import MOST_LABELS
-from chalicelib.flows import admission
+from chalicelib.flows import admission, attempts
 from chalicelib.flows.counting import Counters
 from chalicelib.flows.csr import CsrFacts, facts_of
 from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
@@ -23,6 +23,7 @@ from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row,
 from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.table import read_all, read_as_one
 from chalicelib.store.transaction import Cancelled
+from chalicelib.telemetry import count
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -66,7 +67,7 @@ def exchange(
     idempotency = (
         hashlib.sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None
     )
-    found = _look_up(origin, claims, idempotency)
+    found = _look_up(origin, claims, request, idempotency)
     try:
         if not found.enrolls:
             raise Forbidden(
@@ -92,16 +93,22 @@ def exchange(
         raise
 
 
-def _look_up(origin: Origin, claims: OpaqueClaims, idempotency: bytes | None) -> _Found:
+def _look_up(
+    origin: Origin, claims: OpaqueClaims, request: ExchangeRequest, idempotency: bytes | None
+) -> _Found:
     """Token and receipt in one strongly consistent request, then what the token names."""
     keys = [token_row(origin.organization, claims.id)]
     if idempotency is not None:
         keys.append(receipt_row(origin.organization, claims.id, idempotency))
     token, *rest = read_all(keys)
-    if not isinstance(token, EnrollmentTokenItem) or not admission.holds_secret(
-        token, claims.digest
-    ):
+    if not isinstance(token, EnrollmentTokenItem):
+        # Of what names no token only the number is kept.
+        count("CredentialRejected", reason="enrollment_token_unknown")
         raise admission.not_the_holder()
+    if not admission.holds_secret(token, claims.digest):
+        error = admission.not_the_holder()
+        attempts.record(origin, token, request, error)
+        raise error
     environment, counters = _environment_and_counters(origin.organization, token)
     receipt = rest[0] if rest and isinstance(rest[0], EnrollmentTokenItem) else None
     return _Found(token, environment, receipt, counters)
@@ -261,3 +268,4 @@ def _record_refusal(
             environment=token.environment,
         )
     )
+    attempts.record(origin, token, request, error)

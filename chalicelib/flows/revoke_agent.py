@@ -30,11 +30,18 @@ class RevokeAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 def revoke(
-    patience: Patience, origin: Origin, agent: str, note: str | None, job: str | None = None
+    patience: Patience,
+    origin: Origin,
+    agent: str,
+    note: str | None,
+    job: str | None = None,
+    *,
+    forget: bool = False,
 ) -> bool:
     """End an agent; False where it had ended before.
 
-    Identity, presence, the list of revocations and the evidence change in one transaction.
+    Identity, presence, the list of revocations and the evidence change in one transaction. With
+    `forget` the agent leaves the lists by it, as the child of a parent that is deleted.
 
     Raises:
         NotFound: there is no such agent in the organization.
@@ -50,7 +57,7 @@ def revoke(
         if row.status == REVOKED:
             return False
         transaction = Transaction()
-        _end(transaction, origin, row, note, job)
+        _end(transaction, origin, row, note, job, forget=forget)
         if transaction.write() is None:
             return True
     return False
@@ -62,6 +69,8 @@ def revoke_together(
     rows: Sequence[AgentIdentityItem],
     note: str | None,
     job: str | None,
+    *,
+    forget: bool = False,
 ) -> None:
     """End agents whose identities were just read, at most `MOST_TOGETHER` of them.
 
@@ -74,10 +83,10 @@ def revoke_together(
     """
     transaction = Transaction()
     for row in rows:
-        _end(transaction, origin, row, note, job)
+        _end(transaction, origin, row, note, job, forget=forget)
     if transaction.write() is not None:
         for row in rows:
-            revoke(patience, origin, row.agent_id, note, job)
+            revoke(patience, origin, row.agent_id, note, job, forget=forget)
 
 
 def _end(
@@ -86,9 +95,11 @@ def _end(
     row: AgentIdentityItem,
     note: str | None,
     job: str | None,
+    *,
+    forget: bool,
 ) -> None:
     organization, agent = origin.organization, row.agent_id
-    agent_identities.revoke(transaction, organization, agent, now=origin.now)
+    agent_identities.revoke(transaction, organization, agent, now=origin.now, forget=forget)
     # The name is free for the host's next identity.
     agent_identities.release_name(
         transaction, organization, agent, environment=str(row.environment), name=str(row.name)

@@ -9,6 +9,7 @@ from pynamodb.attributes import (
     NumberAttribute,
     UnicodeAttribute,
 )
+from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 
 from chalicelib.store.connection import guarded
@@ -71,6 +72,7 @@ class AgentIdentityItem(Table):
     certificate = UnicodeAttribute(null=True)
     created_at = NumberAttribute()
     revoked_at = NumberAttribute(null=True)
+    deleted_at = NumberAttribute(null=True)
     revision = NumberAttribute(null=True)
 
 
@@ -182,15 +184,37 @@ def change(
     )
 
 
-def revoke(transaction: Transaction, organization: str, agent: str, *, now: int) -> None:
-    """Add the identity's end (part `identity`); refused where it is unknown or ended already."""
+def revoke(
+    transaction: Transaction, organization: str, agent: str, *, now: int, forget: bool = False
+) -> None:
+    """Add the identity's end (part `identity`); refused where it is unknown or ended already.
+
+    With `forget` it leaves the lists, too.
+    """
     item = AgentIdentityItem
     transaction.update(
         "identity",
         item(f"{organization}#{agent}"),
-        [item.status.set(REVOKED), item.revoked_at.set(now)],
+        [
+            item.status.set(REVOKED),
+            item.revoked_at.set(now),
+            *(_forgotten(now) if forget else ()),
+        ],
         item.pk.exists() & (item.status != REVOKED),
     )
+
+
+def forget(transaction: Transaction, organization: str, agent: str, *, now: int) -> None:
+    """Add that an agent which has ended leaves the lists (part: its identifier)."""
+    item = AgentIdentityItem
+    row = item(f"{organization}#{agent}")
+    transaction.update(agent, row, _forgotten(now), item.status == REVOKED)
+
+
+def _forgotten(now: int) -> list[Action]:
+    # It stays in `by_token`: the count of those that a token made is how a cascade ends.
+    item = AgentIdentityItem
+    return [item.deleted_at.set(now), item.environment_shard.remove(), item.name_key.remove()]
 
 
 def listed(
@@ -202,6 +226,15 @@ def listed(
     return merged(
         AgentIdentityItem.by_environment, shards, AgentIdentityItem.name_key, span, bounds
     )
+
+
+def count_in(organization: str, environment: str) -> int:
+    """How many agents an environment has, as far as the index knows."""
+    with guarded():
+        return sum(
+            AgentIdentityItem.by_environment.count(shard_key(organization, environment, shard=n))
+            for n in range(SHARDS)
+        )
 
 
 def created_by(organization: str, token: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pynamodb.attributes import (
 )
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
+from chalicelib.store.connection import guarded
 from chalicelib.store.paging import SHARDS, Span, merged, shard_key, shard_of
 from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
@@ -40,8 +41,9 @@ class TokensByEnvironment(GlobalSecondaryIndex["EnrollmentTokenItem"]):
 class EnrollmentTokenItem(Table):
     """A row of `agent_enrollment_tokens`: a token, a counter of uses, a receipt, a mint's claim.
 
-    Each has a partition of its own, so that nothing grows under one key. Where a token has
-    counter rows (`counters` says how many), its own `uses` is theirs summed up when it was read.
+    Refused attempts stand here, too (`store/attempts.py`). Each has a partition of its own, so
+    that nothing grows under one key. Where a token has counter rows (`counters` says how many),
+    its own `uses` is theirs summed up when it was read.
     """
 
     class Meta:
@@ -69,6 +71,12 @@ class EnrollmentTokenItem(Table):
     created_by = UnicodeAttribute(null=True)
     agent = UnicodeAttribute(null=True)
     key_digest = BinaryAttribute(null=True, legacy_encoding=False)
+    reason = UnicodeAttribute(null=True)
+    request_id = UnicodeAttribute(null=True)
+    source_address = UnicodeAttribute(null=True)
+    claimed: JSONAttribute = JSONAttribute(null=True)
+    refused = NumberAttribute(null=True)
+    deleted_at = NumberAttribute(null=True)
     ttl = TTLAttribute()
 
 
@@ -196,6 +204,26 @@ def revoke(transaction: Transaction, organization: str, token: str) -> None:
         [item.status.set(REVOKED)],
         item.pk.exists() & (item.status != REVOKED),
     )
+
+
+def forget(transaction: Transaction, organization: str, token: str, *, now: int) -> None:
+    """Add that a revoked token leaves the lists (part: its identifier)."""
+    item = EnrollmentTokenItem
+    transaction.update(
+        token,
+        item(f"{organization}#{token}"),
+        [item.deleted_at.set(now), item.environment_shard.remove(), item.created.remove()],
+        item.status == REVOKED,
+    )
+
+
+def count_in(organization: str, environment: str) -> int:
+    """How many tokens an environment has, as far as the index knows."""
+    with guarded():
+        return sum(
+            EnrollmentTokenItem.by_environment.count(shard_key(organization, environment, shard=n))
+            for n in range(SHARDS)
+        )
 
 
 def listed(organization: str, environment: str, span: Span) -> Iterator[EnrollmentTokenItem]:

@@ -4,15 +4,20 @@ import datetime
 from typing import Any
 
 import msgspec
-from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.attributes import JSONAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
 from pynamodb.exceptions import UpdateError
 from pynamodb.expressions.update import Action
 
 from chalicelib.evidence.record import Origin
 from chalicelib.store.connection import CONDITION_FAILED, CONFLICT, guarded, response_code
-from chalicelib.store.table import StageTable, Table
+from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
 
+REVOKE_AGENTS_OF_TOKEN = "revoke_agents_of_token"  # noqa: S105 - a kind of job
+EXPORT_AUDIT_RECORDS = "export_audit_records"
+DELETE_ENVIRONMENT = "delete_environment"
+DELETE_PROJECT = "delete_project"
+DELETE_ORGANIZATION = "delete_organization"
 QUEUED = "queued"
 RUNNING = "running"
 DONE = "done"
@@ -22,7 +27,7 @@ KEPT = datetime.timedelta(days=90)
 
 
 class JobItem(Table):
-    """A row of `jobs`."""
+    """A row of `jobs`. `wish` and `position` are its kind's own: what to do, and how far it is."""
 
     class Meta:
         table_name = StageTable("jobs")
@@ -32,14 +37,19 @@ class JobItem(Table):
     kind = UnicodeAttribute()
     status = UnicodeAttribute()
     target = UnicodeAttribute()
+    project = UnicodeAttribute(null=True)
+    environment = UnicodeAttribute(null=True)
     note = UnicodeAttribute(null=True)
     actor_type = UnicodeAttribute()
     actor_id = UnicodeAttribute()
     request_id = UnicodeAttribute()
     source_address = UnicodeAttribute(null=True)
+    credential = UnicodeAttribute(null=True)
     processed = NumberAttribute(default=0)
     total = NumberAttribute(null=True)
     step = NumberAttribute(default=0)
+    wish: JSONAttribute = JSONAttribute(null=True)
+    position: JSONAttribute = JSONAttribute(null=True)
     attempts = NumberAttribute(default=0)
     last_error = UnicodeAttribute(null=True)
     created_at = NumberAttribute()
@@ -55,7 +65,13 @@ class JobItem(Table):
             request_id=self.request_id,
             source_address=self.source_address,
             now=now,
+            credential=self.credential,
         )
+
+
+def job_row(organization: str, job: str) -> Key:
+    """Where a job lives."""
+    return JobItem, f"{organization}#{job}", None
 
 
 def find(organization: str, job: str) -> JobItem | None:
@@ -82,6 +98,9 @@ def start(
     target: str,
     note: str | None,
     origin: Origin,
+    project: str | None = None,
+    environment: str | None = None,
+    wish: Any = None,  # noqa: ANN401 - JSON of the kind's own
 ) -> None:
     """Add a job (part `job`); refused where it exists, unless it failed or stands still."""
     moment = datetime.datetime.fromtimestamp(origin.now // 1000, tz=datetime.UTC)
@@ -93,11 +112,15 @@ def start(
             kind=kind,
             status=QUEUED,
             target=target,
+            project=project,
+            environment=environment,
+            wish=wish,
             note=note,
             actor_type=origin.actor_type,
             actor_id=origin.actor_id,
             request_id=origin.request_id,
             source_address=origin.source_address,
+            credential=origin.credential,
             created_at=origin.now,
             updated_at=origin.now,
             ttl=moment + KEPT,
@@ -118,6 +141,7 @@ def advance(
     total: int | None,
     attempts: int,
     last_error: str | None,
+    position: dict[str, Any] | None = None,
     now: int,
 ) -> None:
     """Add a step's outcome (part `job`), on condition that no other step was taken meanwhile.
@@ -135,6 +159,8 @@ def advance(
     ]
     if total is not None:
         actions.append(item.total.set(total))
+    if position is not None:
+        actions.append(item.position.set(position))
     actions.append(
         item.last_error.set(last_error) if last_error is not None else item.last_error.remove()
     )

@@ -1,20 +1,34 @@
-"""Up to which bucket the presence sweep has worked: so that no outage of it loses an agent."""
+"""Up to which bucket a sweep has worked: so that no outage of it loses what waits in an index."""
+
+import msgspec
 
 from chalicelib.store.agent_presence import AgentPresenceItem
 from chalicelib.store.connection import guarded
-
-# The overdue index serves all tenants, and so does its watermark; no organization id has this
-# form, so the key can meet nobody's agent.
-_PK = "overdue#watermark"
+from chalicelib.store.denials import DenialItem
 
 
-def read() -> int | None:
+class Watermark(msgspec.Struct, frozen=True):
+    """Where the watermark of a sweep lives.
+
+    The swept indexes serve all tenants, and so do their watermarks; no organization id has the
+    form of these keys, so they can meet nobody's row.
+    """
+
+    model: type[AgentPresenceItem] | type[DenialItem]
+    pk: str
+
+
+OVERDUE = Watermark(AgentPresenceItem, "overdue#watermark")
+DENIALS = Watermark(DenialItem, "due#watermark")
+
+
+def read(of: Watermark = OVERDUE) -> int | None:
     """The start (seconds since the epoch) of the newest bucket that was worked through."""
-    row = AgentPresenceItem.read(_PK)
+    row = of.model.read(of.pk)
     return None if row is None or row.swept_through is None else int(row.swept_through)
 
 
-def advance(bucket: int) -> None:
+def advance(bucket: int, of: Watermark = OVERDUE) -> None:
     """Remember that a bucket and all before it were worked through."""
     with guarded():
-        AgentPresenceItem(_PK, swept_through=bucket).save()
+        of.model(of.pk, swept_through=bucket).save()
