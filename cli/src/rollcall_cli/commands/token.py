@@ -1,0 +1,201 @@
+"""Enrollment tokens: mint, list, show, revoke."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rollcall_cli import minting, surroundings
+from rollcall_cli.commands import job
+from rollcall_cli.completion import complete_environment
+from rollcall_cli.exits import usage
+from rollcall_cli.lists import check_output, hand_over, show_list, show_one
+from rollcall_cli.names import token_id
+from rollcall_cli.options import (
+    DEFAULT_LIMIT,
+    All,
+    AsJson,
+    Cursor,
+    Environment,
+    Limit,
+    Note,
+    Output,
+    Timeout,
+    Yes,
+    pairs,
+    seconds,
+)
+from rollcall_cli.surroundings import Operator
+from rollcall_cli.tables import Column, as_line, cell
+from rollcall_cli.waiting import Waiting
+from rollcall_cli.watching import Hosts, watch_token
+
+app = typer.Typer(no_args_is_help=True, help="Mint, see and revoke enrollment tokens.")
+Token = Annotated[str, typer.Argument(help="A token's id (tok_…), never its secret.")]
+
+
+@app.command()
+def mint(
+    context: typer.Context,
+    environment: Annotated[
+        str, typer.Argument(help="Name or id.", autocompletion=complete_environment)
+    ],
+    *,
+    ttl: Annotated[str, typer.Option(help="How long it is good for: 15m, 12h, 30d.")] = "1h",
+    uses: Annotated[int, typer.Option(min=1, help="For how many hosts.")] = 1,
+    hostname: Annotated[str | None, typer.Option(help="Only a host of this name.")] = None,
+    source_cidr: Annotated[
+        list[str] | None, typer.Option(help="Only from this network; may be repeated.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="key=value that the agents get; may be repeated.")
+    ] = None,
+    note: Note = None,
+    output: Output = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then wait until its hosts are online.")
+    ] = False,
+    timeout: Timeout = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Mint a token. Its secret is shown this once, alone on stdout."""
+    optional = {"hostname": hostname, "source_cidrs": source_cidr, "note": note}
+    body: dict[str, Any] = {
+        "ttl_seconds": seconds(ttl, "--ttl"),
+        "max_uses": uses,
+        "labels": pairs(label, "--label"),
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+    with surroundings.operator(context) as operator:
+        body["environment"] = operator.names.environment(environment)
+        check_output(output)
+        minted = minting.mint(operator, body)
+        _hand_over(operator, minted, output, as_json=as_json, a_line=watch)
+        if watch:
+            tell = operator.screen.result if as_json else operator.screen.note
+            hosts = Hosts(operator, tell, as_json=as_json)
+            watch_token(operator, minted, hosts, Waiting(operator.clock, timeout))
+
+
+@app.command("list")
+def list_tokens(
+    context: typer.Context,
+    *,
+    environment: Environment = None,
+    status: Annotated[str | None, typer.Option(help="active, spent, expired or revoked.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    everything: All = False,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List tokens, newest first within each environment."""
+    with surroundings.operator(context) as operator:
+        names = operator.names
+        page = operator.plane.page(
+            "agent-enrollment",
+            "tokens",
+            most=None if everything else limit,
+            cursor=cursor,
+            environment=names.environment(environment) if environment else None,
+            status=status,
+        )
+        columns = [
+            Column("TOKEN", "enrollment_token_id"),
+            Column("STATUS", "status"),
+            Column("USES", lambda row: f"{row.get('uses')}/{row.get('max_uses')}"),
+            Column("ENVIRONMENT", lambda row: names.title("environments", row.get("environment"))),
+            Column("EXPIRES", "expires_at"),
+            Column("HOSTNAME", "hostname"),
+            Column("NOTE", "note"),
+        ]
+        show_list(operator, page, columns, as_json=as_json)
+
+
+@app.command()
+def show(context: typer.Context, token: Token, *, as_json: AsJson = False) -> None:
+    """Show a token; its secret cannot be shown again."""
+    with surroundings.operator(context) as operator:
+        found = operator.plane.get("agent-enrollment", "tokens", token_id(token))
+        show_one(operator, found, as_json=as_json)
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    token: Token,
+    *,
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="Revoke the agents that it made, too.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --cascade: until the last agent is revoked.")
+    ] = False,
+    timeout: Timeout = 600,
+    note: Note = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """End a token: nobody enrolls with it any more. This cannot be undone."""
+    if wait and not cascade:
+        raise usage("--wait goes with --cascade: there is nothing else to wait for.")
+    with surroundings.operator(context) as operator:
+        identifier = token_id(token)
+        agents = " and every agent that it made" if cascade else ""
+        operator.screen.confirm(f"Revoke {identifier}{agents}?", yes=yes)
+        body: dict[str, Any] = {"cascade": True} if cascade else {}
+        if note:
+            body["note"] = note
+        revoked = operator.plane.post("agent-enrollment", "tokens", identifier, "revoke", body=body)
+        if wait:
+            revoked["job"] = job.follow(operator, str(revoked["job"]["job_id"]), timeout)
+        _say_revoked(operator, identifier, revoked, as_json=as_json)
+        job.check_done(revoked.get("job") or {})
+
+
+def _hand_over(
+    operator: Operator,
+    minted: dict[str, Any],
+    output: Path | None,
+    *,
+    as_json: bool,
+    a_line: bool,
+) -> None:
+    """The secret first: whatever comes after it may fail."""
+    if as_json and a_line:
+        kept = hand_over(operator, minted, "token", output=output, line=as_line)
+    else:
+        kept = hand_over(operator, minted, "token", output=output, as_json=as_json)
+    if not as_json:
+        _explain(operator, minted, kept)
+
+
+def _explain(operator: Operator, minted: dict[str, Any], kept: Path | None) -> None:
+    uses = int(minted["max_uses"])
+    hosts = "one host" if uses == 1 else f"{uses} hosts"
+    secret = f" < {kept}" if kept else "   (paste the secret, then Enter and Ctrl-D)"
+    operator.screen.note(
+        f"{minted['enrollment_token_id']}: for {hosts}, until {cell(minted['expires_at'])}. "
+        "The secret is shown this once.\n"
+        f"On the host: rollcall-agent enroll --url {operator.url} --token-stdin{secret}"
+    )
+
+
+def _say_revoked(
+    operator: Operator, identifier: str, revoked: dict[str, Any], *, as_json: bool
+) -> None:
+    if as_json:
+        show_one(operator, revoked, as_json=True)
+        return
+    operator.screen.result(f"{identifier} is revoked.")
+    found = revoked.get("job")
+    if not found:
+        return
+    job_id, status = found.get("job_id"), found.get("status")
+    if status == "done":
+        operator.screen.result(f"{job_id} is done: {found.get('processed')} agents are revoked.")
+    elif status != "failed":
+        operator.screen.note(
+            f"{job_id} revokes its agents. To wait for it: rollcall job wait {job_id}"
+        )
