@@ -1,5 +1,5 @@
-# Everything a developer or a CI machine does. Needs python3 (3.11) and make; the rest is
-# installed into the checkout.
+# Everything a developer or a CI machine does. Needs python3 (3.11), make and, for the tests of
+# single sign-on, node (20) with npm; the rest is installed into the checkout.
 
 PYTHON ?= python3
 STAGE ?=
@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ENGINES_INSTALLED := $(VENV)/engines/.installed
+NODE_INSTALLED := node_modules/.installed
 TESTS ?=
 # What stands behind the stage: moto, or `real` for MiniStack and SeaweedFS.
 ENGINES ?=
@@ -25,7 +26,7 @@ help: ## This list
 
 setup: $(INSTALLED) ## Install everything into the checkout
 
-$(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml
+$(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml cli/pyproject.toml
 	@echo "Installing into $(VENV) (a minute, once) ..."
 	@mkdir -p .local
 	@$(PYTHON) -m venv $(VENV)
@@ -33,7 +34,7 @@ $(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml
 	@rm -rf $(VENV)/lambda-runtime
 	@$(BIN)/pip install --quiet --require-hashes --no-deps --target $(VENV)/lambda-runtime \
 		-r requirements-lambda.txt
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable agent
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable agent --editable cli
 	@touch $@
 
 engines: $(ENGINES_INSTALLED) ## Install MiniStack and SeaweedFS into the checkout
@@ -46,6 +47,12 @@ $(ENGINES_INSTALLED): requirements-ministack.txt requirements-seaweedfs.txt $(IN
 	@$(VENV)/engines/ministack/bin/pip install --quiet --require-hashes -r requirements-ministack.txt
 	@$(BIN)/pip install --quiet --require-hashes --no-deps --target $(VENV)/engines/seaweedfs \
 		-r requirements-seaweedfs.txt
+	@touch $@
+
+# The OpenID provider of the tests. Nothing of it is deployed, and none of its scripts is run.
+$(NODE_INSTALLED): package.json package-lock.json .npmrc
+	@echo "Installing the OpenID provider of the tests into node_modules ..."
+	@npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # A run on the real engines needs them; others are spared the download.
@@ -61,7 +68,7 @@ local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 	@exec $(BIN)/python -m infra local
 
 # Two at a time, the longest first: most of them wait for others half of their time.
-test: $(ENGINES_INSTALLED) ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
+test: $(ENGINES_INSTALLED) $(NODE_INSTALLED) ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
 	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line \
 		test-e2e test-functional test-engines test-contract test-unit test-model
 
@@ -73,7 +80,7 @@ test-contract: $(INSTALLED) ## Template, policies, package, emulator
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/contract $(TESTS)
 
-test-functional: $(WANTED) ## The app in process, on moto or on the real engines
+test-functional: $(WANTED) $(NODE_INSTALLED) ## The app in process, on moto or on the real engines
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/functional $(TESTS)
 
@@ -131,10 +138,11 @@ requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
 bench: $(ENGINES_INSTALLED) ## Measure, print a table, write build/bench.json (CHECK=1: fail on a regression)
 	@$(BIN)/python -m bench $(if $(CHECK),--check)
 
-schemas: $(INSTALLED) ## Write docs/events/*.schema.json anew
+schemas: $(INSTALLED) ## Write docs/events/*.schema.json and docs/access.md anew
 	@$(BIN)/python -m tests.contract.write_event_schemas
+	@$(BIN)/python -m tests.contract.access_document
 
 clean: ## Remove everything that was installed or generated
-	rm -rf $(VENV) build dist .local agent/build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache agent/src/*.egg-info .chalice/deployed .chalice/deployments
+	rm -rf $(VENV) node_modules build dist .local agent/build cli/build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache agent/src/*.egg-info cli/src/*.egg-info .chalice/deployed .chalice/deployments
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
-"""The Chalice app: the blueprints, and the functions that events start.
+"""The Chalice app: its routes, and the functions that events start.
 
-Event functions are declared here and not in a blueprint: from there they would deploy without
-loading this module.
+Each function imports what it does when it is called: they share this module, and none has to wait
+for what only another needs.
 """
 
 from typing import Any
@@ -9,12 +9,11 @@ from typing import Any
 from chalice import Chalice, Rate
 from chalice.app import CloudWatchEvent, DynamoDBEvent, S3Event
 
-from chalicelib import settings, workers
-from chalicelib.api import agents, artifacts, audit, enrollment, health, jobs
+from chalicelib import settings
+from chalicelib.api import views
 
 app = Chalice(app_name="rollcall")
-for blueprint in (health, enrollment, agents, artifacts, jobs, audit):
-    app.register_blueprint(blueprint.api)
+views.register(app)
 
 
 @app.on_dynamodb_record(
@@ -22,7 +21,22 @@ for blueprint in (health, enrollment, agents, artifacts, jobs, audit):
 )
 def publish_events(event: DynamoDBEvent) -> None:
     """Publish the audit trail's new records to the event bus."""
+    from chalicelib import workers  # noqa: PLC0415
+
     workers.publish(event.to_dict()["Records"])
+
+
+@app.on_dynamodb_record(
+    stream_arn=settings.load().audit_stream_arn,
+    batch_size=1000,
+    starting_position="TRIM_HORIZON",
+    maximum_batching_window_in_seconds=60,
+)
+def seal_evidence(event: DynamoDBEvent) -> None:
+    """Seal the audit trail's new records, and notice what was done to old ones."""
+    from chalicelib import sealing  # noqa: PLC0415
+
+    sealing.seal(event.to_dict()["Records"], event.context)
 
 
 @app.on_dynamodb_record(
@@ -30,12 +44,16 @@ def publish_events(event: DynamoDBEvent) -> None:
 )
 def run_jobs(event: DynamoDBEvent) -> None:
     """Take the next step of the jobs whose rows were written."""
+    from chalicelib import workers  # noqa: PLC0415
+
     workers.run_jobs(event.to_dict()["Records"], event.context)
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES))
 def sweep_presence(event: CloudWatchEvent) -> dict[str, Any]:
     """Mark overdue agents offline."""
+    from chalicelib import workers  # noqa: PLC0415
+
     swept = workers.sweep(event.context)
     return {"offline": swept.offline, "buckets": swept.buckets}
 
@@ -43,4 +61,6 @@ def sweep_presence(event: CloudWatchEvent) -> dict[str, Any]:
 @app.on_s3_event(bucket=settings.load().bucket, events=["s3:ObjectCreated:*"], prefix="incoming/")
 def verify_upload(event: S3Event) -> list[str]:
     """Give the verdict on an upload."""
+    from chalicelib import workers  # noqa: PLC0415
+
     return workers.verify_all(event.to_dict()["Records"], event.context)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench import cold_start, imports, machine, report, routes, throughput, warm
+from bench import cold_start, imports, machine, operators, report, routes, throughput, warm
 from bench.backend import backend
 from bench.document import publish
 from bench.fleet import new_tenant
@@ -75,6 +75,7 @@ def measure() -> dict[str, Any]:
                 "cold_start": lambda: cold_start.measure(folder, environ, agents),
                 "heartbeat": lambda: warm.heartbeats(folder, environ, tenant, agents),
                 "exchange": lambda: warm.exchanges(folder, environ, tenant, run_dir),
+                "operator": lambda: operators.measure(folder, environ, tenant, agents, run_dir),
                 "throughput": lambda: throughput.measure(folder, environ, tenant, agents),
                 "requests": lambda: routes.measure(folder, environ, tenant, agents),
                 "imports": lambda: imports.measure(folder, environ),

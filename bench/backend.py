@@ -85,6 +85,8 @@ def _settings(secret: str) -> dict[str, str]:
         "ROLLCALL_SIGNING_SECRET_ARN": secret,
         "ROLLCALL_AUDIT_STREAM_ARN": stream,
         "ROLLCALL_JOBS_STREAM_ARN": stream,
+        "ROLLCALL_SIGNING_KEY_ARN": f"arn:aws:kms:{REGION}:000000000000:key/rollcall-bench",
+        "ROLLCALL_EVIDENCE_BUCKET": "rollcall-bench-evidence",
         "POWERTOOLS_SERVICE_NAME": "rollcall",
         "POWERTOOLS_METRICS_NAMESPACE": "Rollcall",
     }

@@ -20,6 +20,7 @@ SHORTEST_PAUSE = INTERVAL / 4
 HEARTBEAT = "/api/v1/agents/{agent_id}/telemetry/heartbeat"
 EXCHANGE = "/api/v1/agent-enrollment/exchange"
 TOKENS = "/api/v1/agent-enrollment/tokens"
+LOGIN = "/api/v1/auth/login"
 
 
 @dataclass
@@ -60,11 +61,19 @@ def answered(agents: Iterable[Agent]) -> None:
 
 @dataclass(frozen=True)
 class Tenant:
-    """An organization, its environment, and its operator's key."""
+    """An organization, its environment, its operator's key, and its first org_admin."""
 
     organization: str
     environment: str
     operator_key: str = field(repr=False)
+    username: str
+    password: str = field(repr=False)
+
+    def log_in(self, process: FunctionProcess) -> str:
+        """A session of the org_admin: the raw secret."""
+        said = {"username": self.username, "password": self.password, "cookie": False}
+        served = process.call([event("POST", LOGIN, "", said)])
+        return str(json.loads(require(served, 200).answers[0]["body"])["session"])
 
     def mint(self, process: FunctionProcess, uses: int = MOST_USES) -> dict[str, Any]:
         """A token of so many uses."""
@@ -87,8 +96,9 @@ class Tenant:
 def new_tenant(environ: Mapping[str, str]) -> Tenant:
     """Made as `make bootstrap` makes one: with the credentials of the stage's deployer."""
     os.environ.update(environ)
-    from chalicelib.flows.bootstrap import bootstrap  # noqa: PLC0415 - it reads the environment
+    from chalicelib.flows.bootstrap import FirstAdmin, bootstrap  # noqa: PLC0415 - reads environ
 
+    admin = FirstAdmin("bench", secrets.token_urlsafe(24))
     made = bootstrap(
         organization_name="Bench",
         project_name="Bench",
@@ -96,8 +106,11 @@ def new_tenant(environ: Mapping[str, str]) -> Tenant:
         heartbeat_interval=INTERVAL,
         actor="bench",
         now=time.time_ns() // 1_000_000,
+        admin=admin,
     )
-    return Tenant(made.organization, made.environment, made.operator_key)
+    return Tenant(
+        made.organization, made.environment, made.operator_key, admin.username, admin.password
+    )
 
 
 def exchange(token: str) -> Event:

@@ -12,7 +12,7 @@ _MIB = 2**20
 
 def render(results: dict[str, Any]) -> str:
     """All tables."""
-    parts = (_machine, _ratios, _throughput, _routes, _package, _imports)
+    parts = (_machine, _ratios, _operators, _throughput, _routes, _package, _imports)
     return "\n\n".join(part(results) for part in parts) + "\n"
 
 
@@ -56,6 +56,20 @@ def _spread(spread: dict[str, float], digits: int | None = None) -> str:
     places = digits if digits is not None else (1 if spread["median"] >= 20 else 2)  # noqa: PLR2004
     median, low, high = (f"{spread[key]:.{places}f}" for key in ("median", "low", "high"))
     return f"{median} ({low} to {high})"
+
+
+def _operators(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"GET /agents/{{agent_id}} by {name}",
+            ", ".join(measured["operations"]),
+            *(_spread(measured["cpu_ms"][figure]) for figure in ("ours", "floor")),
+            _spread(measured["cpu_ms"]["ratio"], digits=2),
+        ]
+        for name, measured in results["operator"].items()
+    ]
+    head = ("median (quartiles)", "requests", "ours, CPU ms", "floor, CPU ms", "ratio")
+    return "### An operator's request\n\n" + _table(head, rows)
 
 
 def _throughput(results: dict[str, Any]) -> str:

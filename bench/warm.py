@@ -31,7 +31,7 @@ def heartbeats(
         FunctionProcess(package, environ) as process,
         FunctionProcess(package, floor_environ, "heartbeat:app", HERE / "floors") as floor,
     ):
-        return _compared(lambda: _beats(process, ours), lambda: _beats(floor, theirs))
+        return compared(lambda: _beats(process, ours), lambda: _beats(floor, theirs))
 
 
 def exchanges(
@@ -51,31 +51,36 @@ def exchanges(
 
         def ours() -> float:
             token = tenant.mint(process, EXCHANGES)["token"]
-            return _cpu(process, [exchange(token) for _ in range(EXCHANGES)], 201)
+            return cpu(process, [exchange(token) for _ in range(EXCHANGES)], 201)
 
-        return _compared(
-            ours, lambda: _cpu(floor, [exchange(token) for _ in range(EXCHANGES)], 200)
-        )
+        return compared(ours, lambda: cpu(floor, [exchange(token) for _ in range(EXCHANGES)], 200))
 
 
-def _compared(ours: Callable[[], float], floor: Callable[[], float]) -> dict[str, Any]:
+def compared(ours: Callable[[], float], floor: Callable[[], float]) -> dict[str, Any]:
+    """The CPU of ours against the floor's, in pairs, one right after the other."""
     pairs = [(ours(), floor()) for _ in range(ROUNDS + _WARMING_ROUNDS)]
     return {"cpu_ms": Compared.of(pairs[_WARMING_ROUNDS:]).document()}
 
 
 def _beats(process: FunctionProcess, agents: Iterator[Agent]) -> float:
     beating = list(islice(agents, BEATS))
-    cpu = _cpu(process, [agent.beat() for agent in beating], 200)
+    spent = cpu(process, [agent.beat() for agent in beating], 200)
     answered(beating)
-    return cpu
+    return spent
 
 
-def _cpu(process: FunctionProcess, events: list[Event], status: int) -> float:
+def cpu(process: FunctionProcess, events: list[Event], status: int) -> float:
+    """The CPU of one of some requests, in milliseconds."""
     return require(process.call(events), status).cpu_ms / len(events)
 
 
+def as_sent(requests: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """What a recorded request asked of DynamoDB, to be sent again."""
+    return [(one["operation"], ast.literal_eval(one["parameters"])) for one in requests]
+
+
 def _keep(requests: list[dict[str, Any]], file: Path, database: Any) -> None:  # noqa: ANN401
-    sent = [(one["operation"], ast.literal_eval(one["parameters"])) for one in requests]
+    sent = as_sent(requests)
     file.write_text(repr(sent), "utf-8")
     # The floor spends the same token again and again.
     ((redeemed,),) = (

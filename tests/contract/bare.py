@@ -17,6 +17,8 @@ SETTINGS = {
     "ROLLCALL_SIGNING_SECRET_ARN": "arn:the-secret",
     "ROLLCALL_AUDIT_STREAM_ARN": "arn:aws:dynamodb:x:1:table/audit/stream/1",
     "ROLLCALL_JOBS_STREAM_ARN": "arn:aws:dynamodb:x:1:table/jobs/stream/1",
+    "ROLLCALL_SIGNING_KEY_ARN": "arn:the-key",
+    "ROLLCALL_EVIDENCE_BUCKET": "the-evidence",
     "AWS_DEFAULT_REGION": "eu-central-1",
     "PATH": "/usr/bin:/bin",
 }

@@ -59,7 +59,7 @@ def _ttl_elsewhere(document: dict[str, Any]) -> None:
 
 def _ttl_too_many(document: dict[str, Any]) -> None:
     ttl = {"AttributeName": "ttl", "Enabled": True}
-    table(document, "organizations")["TimeToLiveSpecification"] = ttl
+    table(document, "agent_revocations")["TimeToLiveSpecification"] = ttl
 
 
 def _other_type(document: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def _table_too_many(document: dict[str, Any]) -> None:
         (_index_too_many, "agent_identities: index by_nothing"),
         (_ttl_off, "jobs: ttl"),
         (_ttl_elsewhere, "jobs: ttl"),
-        (_ttl_too_many, "organizations: ttl"),
+        (_ttl_too_many, "agent_revocations: ttl"),
         (_other_type, "artifacts: keys"),
         (_no_range_key, "artifacts: keys"),
         (_table_gone, "jobs: no table in the template"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -151,7 +152,7 @@ def without(source: Path, target: Path, part: str) -> Path:
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             top = name.partition("/")[0].lower().replace("_", "-")
-            if name != part and not top.startswith(f"{part}-"):
+            if name != part and not re.match(rf"{re.escape(part)}-\d", top):
                 new.writestr(name, b"")
     return target
 
@@ -205,6 +206,7 @@ def test_the_app_listens_to_streams_that_the_template_opens(unpacked: Path) -> N
     }
     assert {name: found["TableName"]["Fn::Sub"] for name, found in listens.items()} == {
         "publish_events": "rollcall-${Stage}-audit_records",
+        "seal_evidence": "rollcall-${Stage}-audit_records",
         "run_jobs": "rollcall-${Stage}-jobs",
     }
     for found in listens.values():

@@ -21,8 +21,17 @@ TABLES = {
     "artifacts",
     "jobs",
     "audit_records",
+    "denials",
+    "people",
 }
-FUNCTIONS = ["", "-publish_events", "-run_jobs", "-sweep_presence", "-verify_upload"]
+FUNCTIONS = [
+    "",
+    "-publish_events",
+    "-run_jobs",
+    "-seal_evidence",
+    "-sweep_presence",
+    "-verify_upload",
+]
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -89,6 +98,8 @@ def test_data_and_keys_outlive_the_stack(kind: str) -> None:
     resources = of_type(kind)
     assert resources
     for name, resource in resources.items():
+        if name == "EventDestinationSecret":
+            continue  # holds no data: with another one, the receiver is told the other
         assert resource["DeletionPolicy"] == "Retain", name
         assert resource["UpdateReplacePolicy"] == "Retain", name
 
@@ -104,39 +115,92 @@ def test_tables_that_start_functions_have_a_stream(name: str) -> None:
     assert table_named(name)["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
-def test_the_bucket_is_private_encrypted_and_owned_by_the_account() -> None:
-    (bucket,) = properties("AWS::S3::Bucket")
+@pytest.mark.parametrize("name", ["ArtifactBucket", "EvidenceBucket"])
+def test_a_bucket_is_private_encrypted_and_owned_by_the_account(name: str) -> None:
+    bucket = RESOURCES[name]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
     assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     assert bucket["BucketEncryption"]
 
 
-@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"])
-def test_bucket_and_queue_refuse_plain_http(kind: str) -> None:
-    (policy,) = properties(kind)
-    denials = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ArtifactBucketPolicy",
+        "EvidenceBucketPolicy",
+        "DeadLetterQueuePolicy",
+        "UndeliveredEventsQueuePolicy",
+    ],
+)
+def test_buckets_and_queues_refuse_plain_http(name: str) -> None:
+    statements = RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"]
     assert any(
-        s["Principal"] == "*" and s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-        for s in denials
+        s["Effect"] == "Deny"
+        and s["Principal"] == "*"
+        and s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for s in statements
     )
 
 
-def test_the_tls_rule_covers_the_bucket_and_its_objects() -> None:
-    (policy,) = properties("AWS::S3::BucketPolicy")
-    (statement,) = policy["PolicyDocument"]["Statement"]
+def test_every_bucket_and_queue_has_such_a_policy() -> None:
+    for kind, policy, member in (
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", lambda p: [p["Bucket"]]),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", lambda p: p["Queues"]),
+    ):
+        named = {one["Ref"] for p in properties(policy) for one in member(p)}
+        assert named == set(of_type(kind))
+
+
+@pytest.mark.parametrize("name", ["ArtifactBucket", "EvidenceBucket"])
+def test_the_tls_rule_covers_a_bucket_and_its_objects(name: str) -> None:
+    (statement,) = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Action"] == "s3:*"
     assert [r["Fn::Sub"] for r in statement["Resource"]] == [
-        "${ArtifactBucket.Arn}",
-        "${ArtifactBucket.Arn}/*",
+        f"${{{name}.Arn}}",
+        f"${{{name}.Arn}}/*",
+    ]
+
+
+def test_batches_are_locked_versioned_and_kept_as_long_as_they_promise() -> None:
+    bucket = RESOURCES["EvidenceBucket"]["Properties"]
+    days = {"Ref": "EvidenceRetentionDays"}
+    assert bucket["ObjectLockEnabled"] is True
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rule = bucket["ObjectLockConfiguration"]["Rule"]
+    assert rule == {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": days}}
+    (expiry,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (expiry["Prefix"], expiry["ExpirationInDays"]) == ("batches/", days)
+    document = template.load()
+    assert document["Parameters"]["EvidenceRetentionDays"]["Default"] == 400
+    assert document["Outputs"]["EvidenceRetentionDays"]["Value"] == days
+
+
+def test_tampering_rings_at_the_first_time_and_within_a_minute() -> None:
+    alarm = RESOURCES["EvidenceTamperedAlarm"]["Properties"]
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Period"]) == (1, 1, 60)
+
+
+@pytest.mark.parametrize("function", ["publish_events", "seal_evidence", "run_jobs"])
+def test_a_function_that_falls_behind_its_stream_rings(function: str) -> None:
+    name = {"Fn::Sub": f"rollcall-${{Stage}}-{function}"}
+    assert [
+        alarm
+        for alarm in properties("AWS::CloudWatch::Alarm")
+        if alarm.get("MetricName") == "IteratorAge"
+        and alarm["Dimensions"] == [{"Name": "FunctionName", "Value": name}]
     ]
 
 
 def test_stale_objects_expire_and_the_deploy_state_does_not() -> None:
-    (bucket,) = properties("AWS::S3::Bucket")
+    bucket = RESOURCES["ArtifactBucket"]["Properties"]
     rules = bucket["LifecycleConfiguration"]["Rules"]
     expiries = {r["Prefix"]: r["ExpirationInDays"] for r in rules if "ExpirationInDays" in r}
-    assert expiries == {"incoming/": 1, "artifacts/": {"Ref": "ArtifactRetentionDays"}}
+    assert expiries == {
+        "incoming/": 1,
+        "artifacts/": {"Ref": "ArtifactRetentionDays"},
+        "exports/": 1,
+    }
     assert any(r.get("AbortIncompleteMultipartUpload") for r in rules)
 
 
@@ -146,8 +210,8 @@ def test_the_signing_key_can_sign_and_nothing_else() -> None:
 
 
 def test_the_signing_secret_is_generated_and_appears_nowhere() -> None:
-    (secret,) = properties("AWS::SecretsManager::Secret")
-    assert "SecretString" not in secret
+    assert all("SecretString" not in one for one in properties("AWS::SecretsManager::Secret"))
+    secret = RESOURCES["RuntimeSigningSecret"]["Properties"]
     assert secret["GenerateSecretString"]["GenerateStringKey"] == "k1"
     assert secret["GenerateSecretString"]["PasswordLength"] >= 43
 
@@ -189,6 +253,7 @@ def test_the_deployer_finds_the_names_of_what_is_kept() -> None:
     kept = {item.name for item in template.retained(names)}
     assert kept == {f"rollcall-prod-{table}" for table in TABLES} | {
         "rollcall-prod-123456789012-eu-central-1",
+        "rollcall-prod-evidence-123456789012-eu-central-1",
         "alias/rollcall-prod-signing",
         "rollcall-prod-runtime-signing",
     }

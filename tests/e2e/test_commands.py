@@ -45,13 +45,17 @@ def test_two_stages_side_by_side_one_ends_with_ctrl_c_and_one_is_killed(tmp_path
     first, second = clone(tmp_path / "first"), clone(tmp_path / "second")
     with running(first, "up") as stopped, running(second, "up") as killed:
         one, other = summary(stopped), summary(killed)
-        assert set(one) == {"url", "organization", "project", "environment", "operator_key"}
+        assert set(one) == {
+            *("url", "organization", "project", "environment", "operator_key"),
+            *("admin_username", "admin_password"),
+        }
         for found in (one, other):
             assert ask(found["url"], "/readyz") == 200
             assert ask(found["url"], "/api/v1/agents", found["operator_key"]) == 200
         assert ask(one["url"], "/api/v1/agents", other["operator_key"]) == 401
         stopped.until_said("Stop: Ctrl-C")
         assert one["operator_key"] not in stopped.said
+        assert one["admin_password"] not in stopped.said
 
         stopped.interrupt()
         assert stopped.ended() == 0

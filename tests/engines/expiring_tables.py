@@ -44,6 +44,8 @@ def expiring_tables(run_dir: Path) -> Iterator[None]:
             "ROLLCALL_SIGNING_SECRET_ARN": "arn:secret",
             "ROLLCALL_AUDIT_STREAM_ARN": f"{tables}audit_records/stream/1",
             "ROLLCALL_JOBS_STREAM_ARN": f"{tables}jobs/stream/1",
+            "ROLLCALL_SIGNING_KEY_ARN": "arn:key",
+            "ROLLCALL_EVIDENCE_BUCKET": "nobody-looks-into-it",
         }
         with surrounded_by(environ):
             _create_tables(prefix)

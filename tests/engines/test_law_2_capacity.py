@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib import runtime
+from chalicelib.credentials import enrollment_token
+from chalicelib.store.attempts import MOST_A_MINUTE
 from tests.engines.capacity import consumed
 from tests.engines.in_process import BUCKET_MS, app_on_ministack
 from tests.functional.api import Answer, Api, Host, Tenant
@@ -16,9 +18,11 @@ from tests.functional.laws.item_size import size_of
 from tests.functional.laws.request_counter import counted
 from tests.functional.laws.signing_requests import csr_of
 from tests.functional.laws.stories import ARTIFACT
+from tests.functional.world import organization_key_with
 
 Story = Callable[[Tenant, Host, Any], beats.Beat]
 KEY = "k" * 43
+JOB = "job_" + "0" * 20
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +207,43 @@ def spent(tenant: Tenant) -> Callable[[], Answer]:
     return lambda: tenant.exchange(token, idempotency_key="l" * 43)
 
 
+def spent_again(tenant: Tenant) -> Callable[[], Answer]:
+    ask = spent(tenant)
+    ask()
+    return ask
+
+
+def spent_in_a_flood(tenant: Tenant) -> Callable[[], Answer]:
+    ask = spent(tenant)
+    for _ in range(MOST_A_MINUTE + 1):
+        ask()
+    return ask
+
+
+def guessed(tenant: Tenant) -> Callable[[], Answer]:
+    token = tenant.mint()["enrollment_token_id"]
+    raw = enrollment_token.FAMILY.issue(tenant.organization, token)
+    return lambda: tenant.exchange(raw, idempotency_key=KEY)
+
+
+def denied(tenant: Tenant) -> Callable[[], Answer]:
+    weak = organization_key_with(tenant, {"jobs:read"})
+    tenant.api.call("GET", f"/api/v1/jobs/{JOB}", credential=weak)  # Its use is noted.
+    return lambda: tenant.api.call("GET", "/api/v1/agents", credential=weak)
+
+
+def denied_again(tenant: Tenant) -> Callable[[], Answer]:
+    ask = denied(tenant)
+    ask()
+    return ask
+
+
+def denied_a_third_time(tenant: Tenant) -> Callable[[], Answer]:
+    ask = denied_again(tenant)
+    ask()
+    return ask
+
+
 def no_token(tenant: Tenant) -> Callable[[], Answer]:
     return lambda: tenant.exchange("rce_junk", idempotency_key=KEY)
 
@@ -230,7 +271,13 @@ def artifact(tenant: Tenant) -> Callable[[], Answer]:
 ROUTES: list[tuple[Callable[[Tenant], Callable[[], Answer]], int, tuple[int, int]]] = [
     (mint, 201, (6, 2)),
     (replay, 200, (9, 4)),
-    (spent, 410, (2, 5)),
+    (spent, 410, (5, 5)),
+    (spent_again, 410, (3, 5)),
+    (spent_in_a_flood, 410, (2, 5)),
+    (guessed, 401, (3, 2)),
+    (denied, 403, (8, 2)),
+    (denied_again, 403, (2, 2)),
+    (denied_a_third_time, 403, (1, 2)),
     (no_token, 401, (0, 0)),
     (revoke_agent, 200, (13, 4)),
     (revoke_token, 200, (6, 3)),

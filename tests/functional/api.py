@@ -9,6 +9,7 @@ from typing import Any, Self
 from chalice.test import Client, HTTPResponse
 
 from chalicelib.flows.bootstrap import bootstrap
+from tests.functional.canaries import watch
 from tests.functional.clock import FrozenClock
 
 
@@ -67,6 +68,7 @@ class Api:
         answer: HTTPResponse = self._client.http.request(
             method, path, headers={k: v for k, v in sent.items() if v}, body=content
         )
+        watch.look_at_answer(method, path, f"{answer.headers}{answer.body.decode()}")
         return Answer(answer.status_code, answer.headers, json.loads(answer.body))
 
     def new_tenant(self, *, heartbeat_interval: int = 60) -> "Tenant":

@@ -72,6 +72,7 @@ NO_LABELS: list[Any] = [
 NO_NAME = [*NO_TEXT, *LONG, *CONTROLS, *PATHS, "", "n" * 64, "-a", ".hidden", "a b", "é", "a#b",
            "\U0001f4a5", "name\u200b"]  # fmt: skip
 NO_SHORT_TEXT = [*NO_TEXT, *LONG, *CONTROLS, "", "x" * 129]
+NO_ROLE = [*NO_TEXT, *LONG, "", "owner", "Viewer", "org_admin ", "viewer\n", "*"]
 NO_NOTE = [*NO_TEXT, *LONG, *CONTROLS, "", "x" * 501]
 NO_NONCE = [*NO_TEXT, None, *LONG, *CONTROLS, *PATHS, "", "x" * 15, "x" * 65, "é" * 20, "a b" * 8]
 NO_FLAG: list[Any] = [None, 0, 1, "true", "", [], {}]
@@ -80,7 +81,82 @@ NO_CIDR = ["", "x", "10.0.0.1/8", "10.0.0.0/33", "1.2.3", "10.0.0.0/8/8", "::/12
 NO_CSR = [*NO_TEXT, *LONG, "", "\x00", "é", "-----BEGIN CERTIFICATE REQUEST-----", "../x",
           "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n",
           "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"]  # fmt: skip
+NO_TIME = [
+    *NO_TEXT, *LONG, *CONTROLS, "", "now", "2026-05-28", "2026-05-28T20:26:40", "1780000000",
+    "2026-13-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "\u0662026-05-28T20:26:40Z",
+]  # fmt: skip
+NO_ORGANIZATION = [bad for bad in NO_IDENTIFIER if bad != "org_" + "0" * 20]
+NO_USERNAME = [*NO_TEXT, *LONG, *CONTROLS, *PATHS, "", "n" * 129, "-a", ".a", "a b", "é", "a#b",
+               "a:b", " a", "a ", "a\n", "\U0001f4a5"]  # fmt: skip
+NO_PASSWORD = [*NO_TEXT, None, *LONG, "", "p" * 257]
 BAD: dict[str, dict[str, list[Any]]] = {
+    "CreateOrganizationRequest": {"name": [None, *NO_SHORT_TEXT]},
+    "UpdateOrganizationRequest": {"name": [None, *NO_SHORT_TEXT]},
+    "CreateProjectRequest": {"name": [None, *NO_SHORT_TEXT]},
+    "UpdateProjectRequest": {"name": [None, *NO_SHORT_TEXT]},
+    "CreateEnvironmentRequest": {
+        "project": [None, *NO_IDENTIFIER],
+        "name": [None, *NO_SHORT_TEXT],
+        "heartbeat_interval_seconds": [*NO_NUMBER, 3601],
+    },
+    "UpdateEnvironmentRequest": {
+        "name": NO_SHORT_TEXT,
+        # None is as good as left out.
+        "heartbeat_interval_seconds": [*(bad for bad in NO_NUMBER if bad is not None), 3601],
+    },
+    "ExportRequest": {
+        "since": [None, *NO_TIME, "1969-12-31T23:59:59Z", "2026-01-01T00:00:00Z"],
+        "until": [None, *NO_TIME],
+        # Each goes with the other.
+        "resource_type": [*NO_TEXT, *LONG, *CONTROLS, "", "é", "x" * 257],
+        "resource_id": [*NO_TEXT, *LONG, *CONTROLS, "", "é", "x" * 257, "agt_1"],
+    },
+    "LoginRequest": {
+        "username": [None, *NO_USERNAME],
+        "password": NO_PASSWORD,
+        "organization": NO_ORGANIZATION,
+        "cookie": NO_FLAG,
+    },
+    "SwitchRequest": {"organization": [None, *NO_ORGANIZATION]},
+    "RevokeSessionsRequest": {"keep_current": NO_FLAG},
+    "UpdateMeRequest": {"display_name": NO_SHORT_TEXT},
+    "ChangePasswordRequest": {
+        "current_password": NO_PASSWORD,
+        "new_password": [*NO_PASSWORD, "p" * 11, *(bad + "p" * 12 for bad in CONTROLS)],
+    },
+    "MintPersonalTokenRequest": {
+        "name": [None, *NO_SHORT_TEXT],
+        "scopes": [*NO_TEXT, None, ["x"], ["agents:read"] * 2, ["agents:read", "*"], [""],
+                   ["agent:heartbeat"], [None], [["agents:read"]], ["agents:read "]],
+        "ttl_seconds": [*NO_NUMBER, 59, 31_536_001],
+    },
+    "ChangeRoleRequest": {"role": NO_ROLE},
+    "AccountRequest": {"note": NO_NOTE},
+    "ProjectRoleRequest": {"role": [None, "org_admin", *NO_ROLE]},
+    "InviteRequest": {
+        "role": NO_ROLE,
+        "projects": [None, 0, "x", True, [], {"": "viewer"}, {"prj_1": "viewer"},
+                     *({"prj_" + "0" * 20: bad} for bad in (None, "org_admin", *NO_ROLE)),
+                     {f"prj_{n:020}": "viewer" for n in range(21)}],
+        "note": NO_NOTE,
+        "ttl_seconds": [*NO_NUMBER, 299, 2_592_001],
+    },
+    "AcceptRequest": {
+        "invitation": [None, *NO_TEXT, "", "x" * 257, *LONG],
+        "username": [*NO_TEXT, *LONG, *CONTROLS, "", "-a", "a b", "é", "u" * 129],
+        "password": [*NO_TEXT, *LONG, "", "p" * 11, "p" * 257,
+                     *(bad + "p" * 12 for bad in CONTROLS)],
+        "display_name": NO_SHORT_TEXT,
+    },
+    "CreateKeyRequest": {
+        "name": [None, *NO_SHORT_TEXT],
+        "scopes": [*NO_TEXT, None, ["x"], ["agents:read"] * 2, ["agents:read", "*"], [""],
+                   ["agent:heartbeat"], [None], [["agents:read"]], ["agents:read "]],
+        "ttl_seconds": [*(bad for bad in NO_NUMBER if bad is not None), 59, 34_560_001],
+    },
+    "RotateKeyRequest": {
+        "overlap_seconds": [*(bad for bad in NO_NUMBER if type(bad) is not int or bad), 604_801],
+    },
     "MintRequest": {
         "environment": [None, *NO_IDENTIFIER],
         "ttl_seconds": [*NO_NUMBER, 59, 2_592_001],
@@ -102,6 +178,21 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "agent_version": NO_SHORT_TEXT,
         "labels": [None, *NO_LABELS],
         "csr": NO_CSR,
+    },
+    "IdentityProviderRequest": {
+        "issuer": [None, *NO_TEXT, *LONG, *CONTROLS, *PATHS, "", "http://idp.example", "https://",
+                   "https://user@idp.example", "https://idp.example?x", "https://idp.example#x",
+                   "https://idp.example:25", "https://bücher.example", "https://a b.example"],
+        "client_id": [None, *NO_TEXT, *LONG, *CONTROLS, "", "é", "c" * 257],
+        # None takes it away.
+        "client_secret": [*NO_TEXT, *LONG, *CONTROLS, "", "é", "s" * 1025],
+        "scopes": [None, *NO_TEXT, ["profile"], ["openid", 7], ["openid", "a b"], ["openid", ""],
+                   ["openid", "\n"], ["openid"] * 17],
+        "groups_claim": [None, *NO_SHORT_TEXT],
+        "group_roles": [None, 0, "x", True, [], [["ops", "viewer"]], {"ops": "root"}, {"ops": None},
+                        {"ops": ["viewer"]}, {"": "viewer"}, {"a\x00": "viewer"},
+                        {"a" * 129: "viewer"}, {f"g{n}": "viewer" for n in range(65)}],
+        "status": [None, *NO_TEXT, "", "off", "ACTIVE"],
     },
     "UpdateAgentRequest": {"name": NO_NAME, "labels": NO_LABELS},
     "RevokeAgentRequest": {"note": NO_NOTE},

@@ -4,7 +4,7 @@ Behind it is moto, or MiniStack and SeaweedFS with `make test ENGINES=real`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,14 @@ import pytest
 
 from infra.emulator.in_process import emulated_aws
 from infra.engines import Engines, chosen, real_engines
+from tests.functional import canaries
 from tests.functional.clock import FrozenClock
 from tests.functional.streams import Queue, subscribed
 
 if TYPE_CHECKING:
     from tests.functional.api import Api, Tenant
 
+canaries.install()
 TEMPLATE = Path(__file__).parents[2] / "infra" / "stack.yaml"
 STAGE = "functional"
 
@@ -55,8 +57,30 @@ def stack(engines: Engines | None) -> Iterator[dict[str, str]]:
             ROLLCALL_SIGNING_SECRET_ARN=outputs["SigningSecretArn"],
             ROLLCALL_AUDIT_STREAM_ARN=outputs["AuditRecordsStreamArn"],
             ROLLCALL_JOBS_STREAM_ARN=outputs["JobsStreamArn"],
+            ROLLCALL_SIGNING_KEY_ARN=outputs["SigningKeyArn"],
+            ROLLCALL_EVIDENCE_BUCKET=outputs["EvidenceBucketName"],
         )
         yield outputs
+
+
+@pytest.fixture(autouse=True)
+def no_secret_gets_out() -> Iterator[None]:
+    """No test's requests to AWS and no answer of the API hold a secret."""
+    yield
+    assert canaries.watch.take() == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that printed or logged a secret."""
+    report = yield
+    emitted = report.capstdout + report.capstderr + report.caplog
+    if kinds := canaries.kinds_in(emitted):
+        report.outcome = "failed"
+        report.longrepr = f"the test emitted {', '.join(kinds)}"
+        # What is shown of a failed test must not repeat it.
+        report.sections = []
+    return report
 
 
 @pytest.fixture

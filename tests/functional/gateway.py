@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.functional.api import Answer
+from tests.functional.canaries import watch
 
 _numbers = itertools.count(1)
 
@@ -66,6 +67,7 @@ def send(request: Sent) -> RawAnswer:
     text = answered["body"]
     if answered.get("isBase64Encoded"):
         text = base64.b64decode(text).decode()
+    watch.look_at_answer(request.method, request.event()["path"], f"{answered['headers']}{text}")
     headers = {name.lower(): value for name, value in answered["headers"].items()}
     return RawAnswer(
         answered["statusCode"], headers, json.loads(text), text=text, request_id=request.request_id

@@ -66,6 +66,8 @@ class Trace:
             for entry in json.loads(params["body"])["Entries"]:
                 bus = entry["EventBusName"]
                 self.note("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}")
+        elif service == "kms":
+            self.note(f"kms:{model.name}", json.loads(params["body"])["KeyId"])
         elif service == "sqs":
             queue = json.loads(params["body"])["QueueUrl"].rsplit("/", 1)[1]
             self.note(f"sqs:{model.name}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")
@@ -82,6 +84,9 @@ class Trace:
         elif operation == "CopyObject":
             self.note("s3:GetObject", f"arn:aws:s3:::{headers['x-amz-copy-source']}")
             self.note("s3:PutObject", arn)
+        elif operation == "PutObject" and "x-amz-object-lock-mode" in headers:
+            self.note("s3:PutObject", arn)
+            self.note("s3:PutObjectRetention", arn)
         else:
             self.note(f"s3:{operation}", arn)
 

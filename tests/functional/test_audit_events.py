@@ -13,15 +13,18 @@ from jsonschema import Draft202012Validator
 
 from chalicelib import workers
 from chalicelib.evidence import envelope
-from chalicelib.evidence.events import ALL
+from chalicelib.evidence.catalog import ALL
 from chalicelib.evidence.publisher import envelope_of
 from chalicelib.store import audit_records
 from tests.functional.api import Api, Tenant
+from tests.functional.lived_parents import live as live_parents
+from tests.functional.oidc.lived import live as live_sign_on
 from tests.functional.one_at_a_time import one_at_a_time
+from tests.functional.people import person
 from tests.functional.streams import Queue, Stream
 from tests.functional.world import artifact_wish, empty_tables, put_incoming, running_api
 
-SECRETS = re.compile(r"(?<![a-z])rc[a-z]_|BEGIN|machine-id-of-the-host")
+SECRETS = re.compile(r"(?<![a-z])rc[a-z]_|BEGIN|canary")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +67,7 @@ def live(api: Api, jobs: Stream) -> None:
     key = "k" * 40
     for status in (201, 200):
         answer = tenant.exchange(
-            token["token"], idempotency_key=key, machine_id="machine-id-of-the-host"
+            token["token"], idempotency_key=key, machine_id="canary-machine-id"
         )
         assert answer.status == status, answer.body
     host = tenant.enroll(hostname="host-2", name="host-2")
@@ -83,6 +86,8 @@ def live(api: Api, jobs: Stream) -> None:
     tenant.call("PATCH", f"/agents/{host.agent_id}", {"name": "other", "labels": {"a": "b"}})
     tenant.call("POST", f"/agents/{host.agent_id}/revoke", {"note": "gone"})
     tenant.call("POST", f"{path}/revoke", {"cascade": True, "note": "leaked"})
+    live_sign_on(person(tenant, "org_admin"))
+    live_parents(api.new_tenant())
     while records := jobs.read():
         workers.run_jobs(records, None)
 

@@ -116,13 +116,13 @@ def test_a_request_without_any_header_is_no_fault(world: World, route: Route) ->
     if route.families:
         problem(answer, 401, "credential_missing")
     else:
-        assert answer.status == 200
+        assert answer.status in route.answers
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r not in WITH_BODY], ids=str)
+@pytest.mark.parametrize("route", [r for r in ROUTES if r not in WITH_BODY and not r.ends], ids=str)
 def test_a_body_that_nobody_reads_changes_nothing(world: World, route: Route) -> None:
     for body in ("{", "\ud800", "x" * 1_000_000):
-        assert send(route.request(world, body=body)).status == 200
+        assert send(route.request(world, body=body)).status in route.answers
 
 
 def test_the_host_header_chooses_no_address(world: World) -> None:

@@ -12,7 +12,7 @@ from chalicelib import ids, runtime
 from chalicelib.evidence import envelope
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.publisher import NotPublishedError, Published
-from infra import republish
+from infra import moments, republish
 from infra.__main__ import main
 from infra.errors import DeployError
 from infra.target import Target
@@ -192,13 +192,13 @@ def test_a_stage_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -
     ("text", "ago"), [("90s", 90_000), ("45m", 45 * 60_000), ("26h", 26 * HOUR), ("2d", 2 * DAY)]
 )
 def test_a_time_may_be_how_long_ago(text: str, ago: int) -> None:
-    assert republish.parse_time(text, 10 * DAY) == 10 * DAY - ago
+    assert moments.parse_time(text, 10 * DAY) == 10 * DAY - ago
 
 
 def test_a_time_may_be_in_any_zone() -> None:
     expected = 1_780_000_000_123
     for text in ("2026-05-28T20:26:40.123Z", "2026-05-28T22:26:40.123+02:00"):
-        assert republish.parse_time(text, 0) == expected
+        assert moments.parse_time(text, 0) == expected
 
 
 def test_an_outage_that_lasts_stops_the_run_after_a_bounded_time_and_tells_how_to_go_on(

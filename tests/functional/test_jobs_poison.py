@@ -61,12 +61,12 @@ def test_the_end_of_a_row_is_no_step(tenant: Tenant, stack: dict[str, str]) -> N
 def test_a_defect_in_one_job_does_not_block_the_others(
     tenant: Tenant, stack: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chalicelib.flows import cascade
+    from chalicelib.flows import job_steps
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cascade, "step", broken)
+    monkeypatch.setattr(job_steps, "step", broken)
     sqs = boto3.client("sqs")
     sqs.purge_queue(QueueUrl=stack["DeadLetterQueueUrl"])
     token = tenant.mint()["enrollment_token_id"]

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.functional.gateway import problem, send
+from tests.functional.people import person
 from tests.functional.routes import LISTS, Route, of
+from tests.functional.routes_organizations import ENVIRONMENTS, ORGANIZATIONS, PROJECTS
+from tests.functional.routes_people import INVITATIONS
 from tests.functional.world import World, artifact_wish, new_world, running_api
 
 
@@ -32,6 +35,10 @@ def cursor_of(world: World, route: Route) -> str:
     if route.path.endswith("/artifacts"):
         announced = world.host.call("POST", "/artifacts", artifact_wish(b"for a second page"))
         assert announced.status == 201
+    if route.path.endswith("/members"):
+        person(world.tenant, "viewer", projects={world.tenant.project: "viewer"})
+    if route.path in {ORGANIZATIONS, PROJECTS, ENVIRONMENTS, INVITATIONS}:
+        assert send(of("POST", route.path).request(world)).status == 201
     cursor = send(route.request(world, query={"limit": ["1"]})).body["next_cursor"]
     assert isinstance(cursor, str)
     return cursor

@@ -12,8 +12,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 from chalicelib import ids, runtime, workers
-from chalicelib.credentials import organization_key
+from chalicelib.credentials import enrollment_token, organization_key
 from chalicelib.credentials.opaque import OpaqueFamily, digest
+from chalicelib.evidence.envelope import rfc3339
 from chalicelib.store import organizations
 from chalicelib.store.connection import connection
 from chalicelib.store.transaction import Transaction
@@ -21,9 +22,17 @@ from infra.emulator.account import REGION
 from infra.engines import chosen
 from tests.functional.api import Api, Host, Tenant
 from tests.functional.clock import FrozenClock
+from tests.functional.people import Person, open_session, person, personal_token
 
 CONTENT = b"what the agent kept"
 _BATCH = 25
+IDENTITY_PROVIDER = {
+    # Of a range that is for documents: no test asks a provider that it did not start.
+    "issuer": "https://192.0.2.1",
+    "client_id": "rollcall",
+    "client_secret": "canary of the client",
+    "group_roles": {"ops": "operator"},
+}
 
 
 @dataclass
@@ -35,6 +44,12 @@ class World:
     host: Host
     artifact: str
     job: str
+    export: str
+    admin: Person
+    other_session: str
+    personal_token: tuple[str, str]
+    invitation: str
+    organization_key: str
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -44,14 +59,38 @@ class World:
             "agent_id": self.host.agent_id,
             "artifact_id": self.artifact,
             "job_id": self.job,
+            "export_id": self.export,
+            "organization_id": self.tenant.organization,
+            "project_id": self.tenant.project,
+            "environment_id": self.tenant.environment,
+            "user_id": self.admin.user,
+            "session_id": self.other_session,
+            "personal_token_id": self.personal_token[1],
+            "invitation_id": self.invitation,
+            "organization_key_id": self.organization_key,
         }
 
     def credential(self, family: str) -> str:
         """A credential of a family; those that nothing issues yet have the right form."""
-        real = {"rco_": self.tenant.key, "rce_": self.token["token"], "rca_": self.host.key}
+        real = {
+            "rcs_": self.admin.session,
+            "rcp_": self.personal_token[0],
+            "rco_": self.tenant.key,
+            "rce_": self.token["token"],
+            "rca_": self.host.key,
+        }
         return real.get(family) or OpaqueFamily(family, "any").issue(
             self.tenant.organization, ids.new("any")
         )
+
+
+def _export(tenant: Tenant) -> str:
+    """An export of the last hour, which no function works on yet."""
+    now = tenant.api.clock.now
+    wanted = {"since": rfc3339(now - 3_600_000), "until": rfc3339(now)}
+    asked = tenant.call("POST", "/audit-records/export", wanted)
+    assert asked.status == 202, asked.body
+    return str(asked.body["job"]["job_id"])
 
 
 def artifact_wish(content: bytes = CONTENT, **more: Any) -> dict[str, Any]:
@@ -87,7 +126,33 @@ def new_world(api: Api) -> World:
     ended = tenant.mint()["enrollment_token_id"]
     revoked = tenant.call("POST", f"/agent-enrollment/tokens/{ended}/revoke", {"cascade": True})
     assert revoked.status == 202, revoked.body
-    return World(tenant, tenant.mint(), host, artifact, revoked.body["job"]["job_id"])
+    token = tenant.mint()
+    guessed = enrollment_token.FAMILY.issue(tenant.organization, token["enrollment_token_id"])
+    assert tenant.exchange(guessed).status == 401
+    admin = person(tenant, "org_admin", projects={tenant.project: "viewer"})
+    _, other_session = open_session(tenant, admin.user)
+    return World(
+        tenant,
+        token,
+        host,
+        artifact,
+        revoked.body["job"]["job_id"],
+        _export(tenant),
+        admin,
+        other_session,
+        personal_token(tenant, admin.user, set(organization_key.SCOPES)),
+        *_made_by(admin),
+    )
+
+
+def _made_by(admin: Person) -> tuple[str, str]:
+    """An invitation and an organization key, and an identity provider."""
+    path = f"/organizations/{admin.tenant.organization}/identity-provider"
+    assert admin.call("PUT", path, IDENTITY_PROVIDER).status == 200
+    invited = admin.call("POST", "/invitations", {"role": "viewer"})
+    key = admin.call("POST", "/organization-keys", {"name": "ci", "scopes": ["agents:read"]})
+    assert (invited.status, key.status) == (201, 201)
+    return str(invited.body["invitation_id"]), str(key.body["organization_key_id"])
 
 
 def organization_key_with(tenant: Tenant, scopes: set[str], *, status: str = "active") -> str:

@@ -74,10 +74,20 @@ class Calls:
             assert_problem(answer)
         return answer
 
+    def public(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """One request without a credential."""
+        answer = self._http.request(method, f"{self.stack.url}/api/v1{path}", json=body)
+        if answer.is_success:
+            self._remember(answer.json())
+        else:
+            assert_problem(answer)
+        return answer
+
     def _remember(self, body: dict[str, Any]) -> None:
         fields = body.get("upload", {}).get("fields", {})
-        found = (body.get("token"), body.get("runtime_key"), fields.get("x-amz-signature"))
-        self._seen.update(secret for secret in found if secret)
+        shown = ("token", "runtime_key", "session", "invitation", "organization_key")
+        found = (*(body.get(name) for name in shown), fields.get("x-amz-signature"))
+        self._seen.update(secret for secret in found if isinstance(secret, str))
 
     def operator(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """One request with the operator's key."""

@@ -42,7 +42,7 @@ def tap(stack: LocalStack) -> Iterator[EventTap]:
 @pytest.fixture(scope="package")
 def secrets_seen(stack: LocalStack) -> set[str]:
     """Every raw secret that the tests of this package used."""
-    return {stack.operator_key}
+    return {stack.operator_key, stack.admin_password}
 
 
 @pytest.fixture

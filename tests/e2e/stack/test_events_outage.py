@@ -136,14 +136,20 @@ def republish(stack: LocalStack, say: Say, *arguments: str) -> None:
 
 @pytest.mark.parametrize(
     ("function", "stream"),
-    [("publish_events", "AuditRecordsStreamArn"), ("run_jobs", "JobsStreamArn")],
+    [
+        ("publish_events", "AuditRecordsStreamArn"),
+        ("seal_evidence", "AuditRecordsStreamArn"),
+        ("run_jobs", "JobsStreamArn"),
+    ],
 )
 def test_a_batch_that_can_never_be_worked_is_given_up_for_the_dead_letter_queue(
     stack: LocalStack, function: str, stream: str
 ) -> None:
     client = stack.target.client("lambda")
     found = client.list_event_source_mappings(EventSourceArn=stack.outputs[stream])
-    (mapping,) = found["EventSourceMappings"]
+    (mapping,) = [
+        one for one in found["EventSourceMappings"] if one["FunctionArn"].endswith(function)
+    ]
     assert mapping["BisectBatchOnFunctionError"] is True
     assert mapping["MaximumRetryAttempts"] == -1
     assert mapping["MaximumRecordAgeInSeconds"] == OLDEST_SECONDS[function]

@@ -11,21 +11,24 @@ def test_every_step_of_the_demo_holds(stack: LocalStack, secrets_seen: set[str])
     with Story(stack) as story:
         lines = [step(story) for step in STEPS]
         secrets_seen.add(story.token)
-    assert len(set(lines)) == len(STEPS) == 9
-    assert not any(story.token in line or stack.operator_key in line for line in lines)
+    assert len(set(lines)) == len(STEPS) == 10
+    assert not any(
+        story.token in line or stack.operator_key in line or stack.admin_password in line
+        for line in lines
+    )
 
 
 def test_a_step_that_does_not_hold_stops_the_story_and_the_agent(
     stack: LocalStack, calls: Calls
 ) -> None:
     with Story(stack) as story:
-        for step in STEPS[:6]:
+        for step in STEPS[:7]:
             step(story)
         running = story.agent
         assert running is not None
         assert running.poll() is None
         calls.operator("POST", f"/agents/{story.agent_id}/revoke")
         with pytest.raises(BrokenPromiseError, match="rollcall-agent upload succeeds"):
-            STEPS[6](story)
+            STEPS[7](story)
     assert running.poll() is not None
     assert not story.folder.exists()

@@ -11,6 +11,7 @@ from chalicelib import settings
 from chalicelib.store.agent_presence import AgentPresenceItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 from tests.functional.api import Answer, Api, Host, Tenant
+from tests.functional.canaries import MARK
 
 TABLES = (
     "organizations",
@@ -22,6 +23,7 @@ TABLES = (
     "artifacts",
     "jobs",
     "audit_records",
+    "denials",
 )
 ARTIFACT = {
     "kind": "incident_bundle",
@@ -34,7 +36,7 @@ ARTIFACT = {
 
 def idempotency_key() -> str:
     """As our agent makes it."""
-    return secrets.token_urlsafe(32)
+    return f"{MARK}-{secrets.token_urlsafe(32)}"
 
 
 def host_of(api: Api, answer: Answer) -> Host:

@@ -124,7 +124,7 @@ def test_a_short_list_reads_the_rows_of_no_token_that_it_does_not_show(tenant: T
     with counted() as requests:
         answer = tenant.call("GET", "/agent-enrollment/tokens?limit=1")
     assert len(answer.body["enrollment_tokens"]) == 1
-    (read,) = (sent for sent in requests.sent if sent.operation == "BatchGetItem")
+    _, read = (sent for sent in requests.sent if sent.operation == "BatchGetItem")
     assert len(read.tables) == 16
 
 

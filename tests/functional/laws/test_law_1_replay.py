@@ -8,7 +8,7 @@ from tests.functional.api import Answer, Api, Host, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.laws import faults
 from tests.functional.laws.faults import Fault, cancelled, injected, interleaved
-from tests.functional.laws.request_counter import counted
+from tests.functional.laws.request_counter import Requests, counted
 from tests.functional.laws.signing_requests import csr_of
 from tests.functional.laws.stories import (
     agents_of,
@@ -92,11 +92,19 @@ def test_a_day_closes_the_window_without_a_write(enrolling: Enrolling, clock: Fr
     with counted() as requests:
         answer = enrolling.exchange()
     assert (answer.status, answer.code) == (409, "replay_window_closed")
-    # No more than the evidence of the refusal, once a minute.
-    assert requests.writes == ["PutItem"]
+    # No more than the evidence of the refusal, once a minute, and the attempt for operators.
+    assert requests.writes == ["PutItem", "UpdateItem", "PutItem"]
+    assert [row.split("#")[2] for row in _put(requests)] == ["attempt"]
     with counted() as requests:
         enrolling.exchange()
-    assert requests.writes == []
+    assert requests.writes == ["UpdateItem", "PutItem"]
+
+
+def _put(requests: Requests) -> list[str]:
+    """The keys of what was put into the tokens' table."""
+    puts = [sent for sent in requests.sent if sent.operation == "PutItem"]
+    tables = [sent for sent in puts if sent.tables == ["agent_enrollment_tokens"]]
+    return [sent.body["Item"]["pk"]["S"] for sent in tables]
 
 
 def test_a_replay_does_not_make_the_window_longer(enrolling: Enrolling, clock: FrozenClock) -> None:

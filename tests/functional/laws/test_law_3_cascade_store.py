@@ -11,8 +11,9 @@ from pynamodb.attributes import UnicodeAttribute
 
 from chalicelib import ids, runtime, settings
 from chalicelib.evidence.record import Origin
-from chalicelib.flows import cascade, revoke_agent
+from chalicelib.flows import cascade, job_steps, revoke_agent
 from chalicelib.flows.contention import Patience
+from chalicelib.flows.job_steps import StepTools
 from chalicelib.store import agent_identities, jobs
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.connection import connection
@@ -198,9 +199,17 @@ def test_a_note_that_cannot_be_written_does_not_end_the_step(
     monkeypatch.setattr(agent_identities, "created_by", lambda *_: iter(gone))
     minutes = itertools.count(0, 60_000)
     patience = Patience(lambda _: None, lambda: 0.5)
-    tools = cascade.CascadeTools(patience, lambda: next(minutes), lambda: False)
+    now = runtime.current()
+    tools = StepTools(
+        patience,
+        lambda: next(minutes),
+        lambda: False,
+        lambda: now.exports,
+        lambda: now.evidence_bucket,
+    )
+    kinds = {row.kind: cascade.work}
     with injected(faults.THROTTLED, times=faults.ALWAYS, on="UpdateItem") as met:
-        cascade.step(tools, tenant.organization, row.job_id, 0)
+        job_steps.step(kinds, tools, tenant.organization, row.job_id, 0)
     assert met.seen > 0
     found = jobs.find(tenant.organization, row.job_id)
     assert found is not None

@@ -102,8 +102,8 @@ def test_the_operator_key_is_read_strongly_and_first(
     body = {"environment": tenant.environment} if method == "POST" else None
     with counted() as requests:
         tenant.call(method, path, body)
-    assert requests.operations[0] == "GetItem"
-    assert requests.sent[0].tables == ["organizations"]
+    assert requests.operations[0] == "BatchGetItem"
+    assert requests.sent[0].tables[:2] == ["organizations", "organizations"]
     assert not requests.sent[0].eventually_consistent
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib import workers
 from chalicelib.errors import Contention
-from chalicelib.evidence.envelope import schemas
+from chalicelib.evidence.envelope import rfc3339, schemas
 from chalicelib.store import sweep_watermark
 from chalicelib.store.agent_presence import AgentPresenceItem
 from chalicelib.store.jobs import JobItem
@@ -97,6 +97,11 @@ def announce(tenant: Tenant, clock: FrozenClock) -> Change:
     return lambda: host.call("POST", "/artifacts", ARTIFACT)
 
 
+def export(tenant: Tenant, clock: FrozenClock) -> Change:
+    wanted = {"since": rfc3339(clock.now - 1000), "until": rfc3339(clock.now)}
+    return lambda: tenant.call("POST", "/audit-records/export", wanted)
+
+
 def job_end(tenant: Tenant, clock: FrozenClock) -> Change:
     answer = token_revoke_with_cascade(tenant, clock)()
     row = JobItem.get(f"{tenant.organization}#{answer.body['job']['job_id']}")
@@ -118,6 +123,7 @@ CHANGES: list[tuple[Story, list[str]]] = [
     (restart, ["agent.restarted"]),
     (back_online, ["agent.online"]),
     (announce, ["artifact.requested"]),
+    (export, ["audit.export_requested"]),
     (job_end, ["job.finished"]),
 ]
 
@@ -152,6 +158,8 @@ def test_without_the_evidence_there_is_no_change(
 ) -> None:
     assert events
     change = story(tenant, clock)
+    # When a key was last used is no change of state: it is told here, before we look.
+    assert tenant.call("GET", "/agents?limit=1").status == 200
     before = {table: rows_of(tenant, table) for table in TABLES}
 
     def full(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -250,7 +258,7 @@ def whole_story(tenant: Tenant, clock: FrozenClock) -> dict[str, str]:
         "pem": "CERTIFICATE REQUEST",
     }
     lost.beat()
-    host.beat(nonce="nonce-canary-0123")
+    host.beat(nonce="nonce-of-one-beat-0123")
     host.beat()
     host.call("POST", "/artifacts", ARTIFACT)
     tenant.exchange(token["token"], idempotency_key=key, **facts)

@@ -20,6 +20,7 @@ def operator(method: str, path: str, body: Any = None) -> Call:
 
 
 AGENT, TOKEN, JOB = "agt_" + "0" * 20, "tok_" + "0" * 20, "job_" + "0" * 20
+DAY = {"since": "2026-05-28T00:00:00Z", "until": "2026-05-28T20:00:00Z"}
 ARTIFACT_ID = "art_" + "0" * 20
 
 # Every route that needs the database.
@@ -40,6 +41,9 @@ ROUTES: dict[str, Call] = {
     "get job": operator("GET", f"/jobs/{JOB}"),
     "audit records": operator("GET", "/audit-records"),
     "audit of one": operator("GET", f"/audit-records?resource_type=agent&resource_id={AGENT}"),
+    "attempts": operator("GET", "/agent-enrollment/attempts"),
+    "export": operator("POST", "/audit-records/export", DAY),
+    "get export": operator("GET", f"/audit-records/exports/{JOB}"),
     "exchange": lambda tenant, _: tenant.exchange(forged_token(tenant)),
     "heartbeat": lambda _, host: host.beat(),
     "announce": lambda _, host: host.call("POST", "/artifacts", ARTIFACT),
@@ -68,7 +72,7 @@ def test_a_database_that_does_not_answer_is_503_on_every_route(
         if meeting.seen < first:
             return
         assert_our_fault(answer, "store_unavailable")
-    assert name in {"list tokens", "list agents", "audit records"}  # eight shards each
+    assert name in {"list tokens", "list agents", "audit records", "attempts"}  # eight shards each
 
 
 @pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST, faults.DENIED], ids=str)

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib import settings, workers
 from chalicelib.errors import Unavailable
-from chalicelib.flows import presence_sweep
+from chalicelib.flows import bucket_sweep
 from chalicelib.store import sweep_watermark
 from chalicelib.store.agent_presence import AgentPresenceItem
 from tests.functional.api import Host, Tenant
@@ -28,7 +28,8 @@ def swept(api: object, clock: FrozenClock) -> FrozenClock:
     assert api
     assert settings.load().presence_bucket_seconds * 1000 == BUCKET_MS
     clock.now -= clock.now % BUCKET_MS
-    sweep_watermark.advance(clock.now // 1000 - 600)
+    for watermark in (sweep_watermark.OVERDUE, sweep_watermark.DENIALS):
+        sweep_watermark.advance(clock.now // 1000 - 600, watermark)
     return clock
 
 
@@ -145,16 +146,17 @@ def test_the_sweep_never_scans_and_its_cost_does_not_grow_with_the_fleet(
         host.beat()
     with counted() as requests:
         workers.sweep(None)
-    # The watermark, and two buckets of eight shards.
-    assert requests.operations == ["GetItem", *["Query"] * 16]
-    assert all(sent.body.get("IndexName") == "overdue" for sent in requests.sent[1:])
+    # The watermark, and two buckets of eight shards; the same of the denials, of four shards.
+    assert requests.operations == ["GetItem", *["Query"] * 16, "GetItem", *["Query"] * 8]
+    indexes = [sent.body["IndexName"] for sent in requests.sent if sent.operation == "Query"]
+    assert indexes == ["overdue"] * 16 + ["due"] * 8
     swept.advance(seconds=600)
     with counted() as requests:
         workers.sweep(None)
     assert "Scan" not in requests.operations
     # One look and one transaction for each agent that went offline.
     assert requests.operations.count("TransactWriteItems") == 4
-    assert requests.operations.count("GetItem") == 5
+    assert requests.operations.count("GetItem") == 6
 
 
 @pytest.mark.parametrize("operation", ["GetItem", "TransactWriteItems"])
@@ -223,7 +225,7 @@ def test_a_sweep_that_runs_out_of_time_goes_on_next_time(
     swept.advance(seconds=3600)
     with counted() as requests:
         workers.sweep(Context())
-    assert requests.operations.count("Query") == 16
+    assert requests.operations.count("Query") == 16 + 8
     for _ in range(12):
         workers.sweep(Context())
     assert "agent.offline" in events_of(tenant, host)
@@ -233,7 +235,7 @@ def test_one_agent_that_cannot_be_marked_does_not_stop_the_others(
     tenant: Tenant, swept: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One after the other, so that all the faults meet the same agent.
-    monkeypatch.setattr(presence_sweep, "_AT_ONCE", 1)
+    monkeypatch.setattr(bucket_sweep, "_AT_ONCE", 1)
     hosts = [online(tenant) for _ in range(4)]
     swept.advance(seconds=900)
 
@@ -295,7 +297,7 @@ def test_a_sweep_whose_time_is_up_within_a_bucket_leaves_the_rest_to_the_next(
         def get_remaining_time_in_millis(self) -> int:
             return 0
 
-    monkeypatch.setattr(presence_sweep, "_CHUNK", 2)
+    monkeypatch.setattr(bucket_sweep, "_CHUNK", 2)
     hosts = [online(tenant) for _ in range(5)]
     swept.advance(seconds=900)
     marked = [workers.sweep(Context()).offline for _ in range(8)]

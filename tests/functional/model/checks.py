@@ -32,7 +32,9 @@ class Run:
             organization = tenant.organization
             self.state.happened("organization.bootstrapped", organization, organization)
         # As if the sweep had been here a moment ago: its very first look goes over a whole day.
-        sweep_watermark.advance(bucket_of(stage.api.clock.now, BUCKET_SECONDS) - BUCKET_SECONDS)
+        before = bucket_of(stage.api.clock.now, BUCKET_SECONDS) - BUCKET_SECONDS
+        for watermark in (sweep_watermark.OVERDUE, sweep_watermark.DENIALS):
+            sweep_watermark.advance(before, watermark)
         self._secrets = [*secrets, *(tenant.key for tenant in tenants)]
         self._seen: Snapshot | None = None
         self._steps = 0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.flows import cascade, presence_sweep
+from chalicelib.flows import bucket_sweep, end_agents
 from tests.functional.api import Api
 from tests.functional.model.stage import Stage
 
@@ -12,8 +12,8 @@ from tests.functional.model.stage import Stage
 @pytest.fixture
 def stage(api: Api, stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     # A race goes on request by request, so a function has one thread and not several.
-    monkeypatch.setattr(cascade, "_AT_ONCE", 1)
-    monkeypatch.setattr(presence_sweep, "_AT_ONCE", 1)
+    monkeypatch.setattr(end_agents, "AT_ONCE", 1)
+    monkeypatch.setattr(bucket_sweep, "_AT_ONCE", 1)
     made = Stage.of(api, stack["SigningSecretArn"])
     yield made
     made.tables.empty()

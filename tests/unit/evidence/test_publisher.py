@@ -26,6 +26,7 @@ class Row:
         self.project = self.environment = self.reason = self.source_address = None
         self.event, self.outcome, self.request_id = "agent.revoked", "success", "r"
         self.actor_type, self.actor_id = "system", "s"
+        self.actor_credential = None
         self.resource_type, self.resource_id = "agent", "agt_1"
         self.detail: Any = {"agent_id": "agt_1", "note": note}
 

@@ -1,3 +1,4 @@
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -137,6 +138,27 @@ def test_purging_removes_data_and_keys_for_good() -> None:
     )
     target.client("secretsmanager").create_secret(Name=names[leftovers.SECRET], SecretString="junk")
     assert len(leftovers.find(target)) == 4
+    leftovers.purge(target, say=print)
+    assert leftovers.find(target) == []
+
+
+@pytest.mark.usefixtures("aws")
+def test_purging_removes_locked_batches_with_every_version() -> None:
+    target = Target("prod", ENVIRON)
+    (bucket,) = [one.name for one in leftovers.expected(target) if "evidence" in one.name]
+    s3 = target.client("s3")
+    s3.create_bucket(
+        Bucket=bucket,
+        CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+        ObjectLockEnabledForBucket=True,
+    )
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=400)
+    for body in (b"forged", b"true"):
+        s3.put_object(
+            Bucket=bucket, Key="batches/o/1.json", Body=body,
+            ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until,
+        )  # fmt: skip
+    s3.delete_object(Bucket=bucket, Key="batches/o/1.json")
     leftovers.purge(target, say=print)
     assert leftovers.find(target) == []
 

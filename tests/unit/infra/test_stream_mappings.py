@@ -34,8 +34,19 @@ def target() -> Iterator[Target]:
         yield Target("prod", ENVIRON)
 
 
-def connect(target: Target, function: str) -> tuple[str, str]:
-    """A function on a stream as Chalice makes it: the mapping's id, and the stream's ARN."""
+def stream(target: Target, table: str) -> str:
+    """The stream of a new table."""
+    made = target.client("dynamodb").create_table(
+        TableName=table, BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )  # fmt: skip
+    return str(made["TableDescription"]["LatestStreamArn"])
+
+
+def connect(target: Target, function: str, arn: str) -> str:
+    """A function on a stream as Chalice makes it: the mapping's id."""
     role = target.client("iam").create_role(RoleName=function, AssumeRolePolicyDocument="{}")
     archive = io.BytesIO()
     zipfile.ZipFile(archive, "w").close()
@@ -44,26 +55,22 @@ def connect(target: Target, function: str) -> tuple[str, str]:
         FunctionName=f"rollcall-prod-{function}", Runtime="python3.11", Handler="app.f",
         Role=role["Role"]["Arn"], Code={"ZipFile": archive.getvalue()},
     )  # fmt: skip
-    table = target.client("dynamodb").create_table(
-        TableName=function, BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
-    )  # fmt: skip
-    arn = table["TableDescription"]["LatestStreamArn"]
     mapping = client.create_event_source_mapping(
         EventSourceArn=arn, FunctionName=made["FunctionArn"], BatchSize=100,
         StartingPosition="TRIM_HORIZON",
     )  # fmt: skip
-    return str(mapping["UUID"]), arn
+    return str(mapping["UUID"])
 
 
 def test_a_batch_that_fails_for_long_is_given_up_and_the_queue_is_told(target: Target) -> None:
-    made = {function: connect(target, function) for function in OLDEST_SECONDS}
-    outputs = {**OUTPUTS, STREAMS[0]: made["publish_events"][1], STREAMS[1]: made["run_jobs"][1]}
+    outputs = {**OUTPUTS, **{name: stream(target, name) for name in STREAMS}}
+    made = {
+        function: connect(target, function, outputs[STREAMS[function == "run_jobs"]])
+        for function in OLDEST_SECONDS
+    }
     for _ in range(2):
         keep_failed_batches(target, outputs)
-    for function, (mapping, _) in made.items():
+    for function, mapping in made.items():
         found = target.client("lambda").get_event_source_mapping(UUID=mapping)
         assert found["BisectBatchOnFunctionError"] is True
         assert found["MaximumRetryAttempts"] == -1, "an outage is waited out by time, not by tries"
@@ -77,7 +84,9 @@ def test_a_batch_is_given_up_before_the_stream_forgets_it() -> None:
 
 
 def test_a_function_without_its_stream_is_told(target: Target) -> None:
-    _, arn = connect(target, "publish_events")
+    arn = stream(target, "audit")
+    for function in ("publish_events", "seal_evidence"):
+        connect(target, function, arn)
     with pytest.raises(DeployError, match="run_jobs is not connected"):
         keep_failed_batches(target, {**OUTPUTS, STREAMS[0]: arn})
 

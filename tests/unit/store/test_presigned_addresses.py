@@ -9,7 +9,7 @@ from chalicelib.settings import Settings
 from chalicelib.store.artifact_bucket import ArtifactAddress
 
 ADDRESS = ArtifactAddress("org_a", "agt_b", "art_c")
-SETTINGS = Settings("s", "t-", "the-bucket", "b", "q", "a", "x", "y", None, 300, 90)
+SETTINGS = Settings("s", "t-", "the-bucket", "b", "q", "a", "x", "y", "k", "e", None, 300, 90, 400)
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "eu-south-1", "us-east-1"])
