@@ -1,9 +1,10 @@
 """What org_admins do in a day, so that it can be seen which permissions that needs."""
 
 from chalicelib import ids
+from tests.functional.canaries import MARK
 from tests.functional.people import Person
 
-_PASSWORD = "a password that is long enough"
+_PASSWORD = f"{MARK} that is long enough"
 
 
 def members_story(admin: Person) -> None:

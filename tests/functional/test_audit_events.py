@@ -18,6 +18,7 @@ from chalicelib.evidence.publisher import envelope_of
 from chalicelib.store import audit_records
 from tests.functional.api import Api, Tenant
 from tests.functional.lived_parents import live as live_parents
+from tests.functional.lived_people import live as live_people
 from tests.functional.oidc.lived import live as live_sign_on
 from tests.functional.one_at_a_time import one_at_a_time
 from tests.functional.people import person
@@ -86,6 +87,7 @@ def live(api: Api, jobs: Stream) -> None:
     tenant.call("PATCH", f"/agents/{host.agent_id}", {"name": "other", "labels": {"a": "b"}})
     tenant.call("POST", f"/agents/{host.agent_id}/revoke", {"note": "gone"})
     tenant.call("POST", f"{path}/revoke", {"cascade": True, "note": "leaked"})
+    live_people(tenant)
     live_sign_on(person(tenant, "org_admin"))
     live_parents(api.new_tenant())
     while records := jobs.read():
