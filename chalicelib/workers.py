@@ -42,9 +42,9 @@ def _audit_records(
 
 
 def _export(tools: StepTools, organization: str, row: JobItem) -> Progress:
-    from chalicelib.flows import audit_export  # noqa: PLC0415
+    from chalicelib.flows import audit_export_job  # noqa: PLC0415
 
-    return audit_export.work(tools, organization, row)
+    return audit_export_job.work(tools, organization, row)
 
 
 def _delete(tools: StepTools, organization: str, row: JobItem) -> Progress:

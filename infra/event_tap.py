@@ -62,11 +62,14 @@ class EventTap:
             messages = answer.get("Messages", [])
             if not messages:
                 return self._seen
-            for message in messages:
-                self._seen.append(json.loads(message["Body"]))
-                self._sqs.delete_message(
-                    QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"]
-                )
+            self._seen += [json.loads(message["Body"]) for message in messages]
+            self._sqs.delete_message_batch(
+                QueueUrl=self._queue,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                    for number, message in enumerate(messages)
+                ],
+            )
 
     def names(self) -> set[str]:
         """The names of the events that were delivered so far."""

@@ -111,9 +111,16 @@ def emulated_target(
 
 
 def bootstrap_child(
-    target: Target, output: Path, heartbeat_interval: int, say: Say
+    target: Target, output: Path, heartbeat_interval: int, say: Say, admin: str = "admin"
 ) -> dict[str, str]:
     """Make an organization, in a process of its own: the store reads the environment.
+
+    Args:
+        target: the stage.
+        output: where its key and its admin's login go.
+        heartbeat_interval: of its environment, in seconds.
+        say: takes the lines that tell what is done.
+        admin: the username of its first org_admin; nobody of the stage may have it.
 
     Raises:
         DeployError: it could not be made.
@@ -123,6 +130,7 @@ def bootstrap_child(
             *(sys.executable, "-m", "infra", "bootstrap"),
             *("--stage", target.stage, "--public-url", str(target.public_url)),
             *("--heartbeat-interval", str(heartbeat_interval), "--output", str(output)),
+            *("--admin", admin),
         ],
         cwd=ROOT,
         environ=target.child_environ(),

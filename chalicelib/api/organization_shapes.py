@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.flows import environments
-from chalicelib.flows.organizations import Belonging
+from chalicelib.flows.my_organizations import Belonging
 from chalicelib.store import parents
 from chalicelib.store.organizations import OrganizationItem
 

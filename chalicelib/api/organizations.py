@@ -8,7 +8,7 @@ from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
 from chalicelib.errors import NotFound
-from chalicelib.flows import deletion
+from chalicelib.flows import deletion, my_organizations
 from chalicelib.flows import organizations as organization_flow
 from chalicelib.store.organizations import OrganizationItem
 
@@ -22,7 +22,7 @@ def list_organizations(caller: Caller) -> Response:
     given = requests.query(api.current_request, "limit", "cursor")
     origin, keyring = caller.origin, runtime.current().keyring
     position = cursors.decode(keyring, origin.organization, _LIST, given, parts=1)
-    found, after = organization_flow.page(
+    found, after = my_organizations.page(
         origin.actor_id,
         position[0] if position else None,
         requests.whole_number(given, "limit", default=50, least=1, most=100),

@@ -102,10 +102,10 @@ def check(identified: "Identified", wanted: Wanted) -> None:
         return
     if wanted.anywhere:
         if not authority.holds_anywhere(wanted.permission):
-            raise _missing(wanted.permission)
+            raise missing(wanted.permission)
     elif wanted.target is None:
         if not authority.holds(wanted.permission):
-            raise _missing(wanted.permission)
+            raise missing(wanted.permission)
     else:
         _check_target(authority, wanted.permission, wanted.target, identified.row, wanted)
 
@@ -138,10 +138,11 @@ def _check_target(
         # Whoever may not see it is not told that it exists.
         raise unknown(target, Hidden)
     if not authority.holds(permission, project):
-        raise _missing(permission)
+        raise missing(permission)
 
 
-def _missing(permission: Permission) -> Forbidden:
+def missing(permission: Permission) -> Forbidden:
+    """The answer to whoever lacks a permission, and may know of what it is about."""
     return Forbidden(
         f"This needs the permission {permission}.",
         code="permission_missing",

@@ -3,7 +3,6 @@
 With it comes its first org_admin, who invites the others.
 """
 
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from chalicelib.errors import Conflict, Malformed, Unavailable
 from chalicelib.evidence.events import OrganizationBootstrapped
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import Username
+from chalicelib.flows import environments, projects
 from chalicelib.permissions import Role
 from chalicelib.store import audit_records, organizations, people
 from chalicelib.store.transaction import Transaction
@@ -75,26 +75,21 @@ def bootstrap(
     kinds = (ids.ORGANIZATION, ids.PROJECT, ids.ENVIRONMENT, ids.ORGANIZATION_KEY)
     organization, project, environment, key = (ids.new(kind) for kind in kinds)
     raw = organization_key.FAMILY.issue(organization, key)
-    rows: dict[str, dict[str, Any]] = {
-        "organization": {"name": organization_name, "admins": 1 if admin is not None else None},
-        f"project#{project}": {"name": project_name},
-        f"environment#{environment}": {
-            "name": environment_name,
-            "project": project,
-            "heartbeat_interval": heartbeat_interval,
-            "fingerprint_key": secrets.token_bytes(32),
-        },
-        f"key#{key}": {
-            "name": "bootstrap",
-            "digest": digest(raw),
-            "scopes": sorted(organization_key.SCOPES),
-        },
-    }
     user = ids.new(ids.USER) if admin is not None else None
     made = Bootstrapped(organization, project, environment, key, raw, user)
     transaction = Transaction()
-    for item, attributes in rows.items():
-        organizations.put_new(transaction, organization, item, created_at=now, **attributes)
+    _add_organization(transaction, made, organization_name, now)
+    projects.add(transaction, organization, project, name=project_name, now=now, by=actor)
+    environments.add(
+        transaction,
+        organization,
+        environment,
+        project=project,
+        name=environment_name,
+        heartbeat_interval=heartbeat_interval,
+        now=now,
+        by=actor,
+    )
     if admin is not None:
         _add_admin(transaction, made, admin, passwords or Passwords(), now)
     audit_records.put(transaction, _evidence(made, organization_name, actor, now))
@@ -105,6 +100,19 @@ def bootstrap(
             raise Conflict("Somebody has this username already.", code="username_taken")
         raise Unavailable("The organization could not be written; try again.")
     return made
+
+
+def _add_organization(transaction: Transaction, made: Bootstrapped, name: str, now: int) -> None:
+    rows: dict[str, dict[str, Any]] = {
+        "organization": {"name": name, "admins": 1 if made.admin is not None else None},
+        f"key#{made.key_id}": {
+            "name": "bootstrap",
+            "digest": digest(made.operator_key),
+            "scopes": sorted(organization_key.SCOPES),
+        },
+    }
+    for item, attributes in rows.items():
+        organizations.put_new(transaction, made.organization, item, created_at=now, **attributes)
 
 
 def _add_admin(

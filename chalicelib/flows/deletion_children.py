@@ -35,6 +35,7 @@ from chalicelib.store import (
     identity_providers,
     invitations,
     memberships,
+    organization_keys,
     organizations,
     parents,
     people,
@@ -223,6 +224,11 @@ def _keys(run: Run) -> Iterator[Found]:
         if row.status == ACTIVE:
             detail = OrganizationKeyRevoked(organization_key_id=name)
             _record(run, transaction, detail, ("organization_key", name))
+        transaction.write()
+        yield Found(others=1)
+    if organization_keys.turn(run.organization):
+        transaction = Transaction()
+        organization_keys.forget_turn(transaction, run.organization)
         transaction.write()
         yield Found(others=1)
 

@@ -11,9 +11,8 @@ pass made, or, before any, after everything was closed. Why that suffices:
   closed before the first pass. An exchange that began before is conditional on the row that counts
   its use, which a pass ends as soon as it sees the token; and ending a token is a change, so that
   the agent which this exchange may have made before has as long to show.
-- What belongs to the organization itself is read strongly. Joining it is conditional on its row; a
-  key or an invitation that a request still adds which was let in before is worth nothing, since
-  whoever uses it is held to that row, too.
+- What belongs to the organization itself is read strongly, and joining it, inviting and making keys
+  are conditional on its row, which is closed before the first pass.
 
 What is left is an index that is behind by more than `SETTLED_MS`: DynamoDB promises no bound. An
 agent that shows only after that would keep its identity, below an environment that is no more.

@@ -14,10 +14,12 @@ from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.member_events import InvitationCreated, InvitationRevoked
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Note, ProjectId
+from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.members_of_projects import ProjectRole
+from chalicelib.flows.projects import organization_closed
 from chalicelib.permissions import Role
-from chalicelib.store import audit_records, invitations, organizations
+from chalicelib.store import audit_records, invitations, organizations, parents
 from chalicelib.store.invitations import PART, USED
 from chalicelib.store.people import ACTIVE, REVOKED, PersonItem
 from chalicelib.store.transaction import Cancelled, Transaction
@@ -65,6 +67,8 @@ def invite(patience: Patience, origin: Origin, request: InviteRequest) -> Invite
     Raises:
         Malformed: it offers no role at all.
         NotFound: one of the projects is not there.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted; or the organization is being deleted.
     """
     if request.role is None and not request.projects:
         raise Malformed("Offer a role, or roles in projects.", code="role_missing")
@@ -77,7 +81,8 @@ def invite(patience: Patience, origin: Origin, request: InviteRequest) -> Invite
         # can only be our own.
         if cancelled is None or PART in cancelled.refused:
             return Invited(row, secret)
-        _check_projects(cancelled)
+        acting.refuse(cancelled, origin)
+        _check(cancelled)
     raise AssertionError("unreachable: patience raises")
 
 
@@ -98,6 +103,8 @@ def _transaction(
         invited_by=origin.actor_id,
         created_at=origin.now,
     )
+    parents.check_active(transaction, origin.organization)
+    acting.check_admin(transaction, origin)
     for project in request.projects:
         organizations.check_active(
             transaction, project, organizations.project_row(origin.organization, project)
@@ -119,7 +126,9 @@ def _transaction(
     return transaction, row
 
 
-def _check_projects(cancelled: Cancelled) -> None:
+def _check(cancelled: Cancelled) -> None:
+    if organizations.ORGANIZATION in cancelled.refused:
+        raise organization_closed()
     if any(ids.is_a(ids.PROJECT, part) for part in cancelled.refused):
         raise NotFound("There is no such project.", code="project_not_found")
 

@@ -18,8 +18,8 @@ from chalicelib.fields import Password, ShortText, Username
 from chalicelib.flows import login_guard, offers
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.invitations import status_of
-from chalicelib.flows.members import organization_closed
-from chalicelib.flows.offers import Offer, ended, is_of_a_person
+from chalicelib.flows.offers import Offer, ended, is_of_a_person, project_gone
+from chalicelib.flows.projects import organization_closed
 from chalicelib.flows.sessions import Visit
 from chalicelib.store import audit_records, invitations, memberships, organizations, people
 from chalicelib.store.organizations import OrganizationItem
@@ -154,6 +154,10 @@ def _transaction(
         created_at=origin.now,
         created_by=row.invited_by,
     )
+    for project in offer.projects:
+        organizations.check_active(
+            transaction, project, organizations.project_row(organization, project)
+        )
     if is_of_a_person(row):
         memberships.check_admin(transaction, _INVITER, organization, str(row.invited_by))
     audit_records.put(
@@ -198,6 +202,8 @@ def _refuse(cancelled: Cancelled) -> NoReturn:
         raise ended("revoked")
     if memberships.ADMINS in cancelled.refused:
         raise organization_closed()
+    if any(ids.is_a(ids.PROJECT, part) for part in cancelled.refused):
+        raise project_gone()
     if _USERNAME in cancelled.refused:
         raise _taken()
     raise _already_member()

@@ -1,12 +1,14 @@
 """Who may try a password at all, and how often; decided before any password is looked at.
 
-Three counts, each of which an attempt must pass (docs/decisions/0018):
+The counts that an attempt must pass (docs/decisions/0018):
 
-- of the source;
+- of name and source together, from where this name has logged in lately. It stands in place of
+  the source's and the name's own: whoever guesses elsewhere, or at other names from the same
+  address, does not lock a person out of their own place;
+- of the source, for all others;
 - of the stage: as many passwords a second as leave the functions free for heartbeats. It is asked
   early, so that a flood that it stops costs little more;
-- of the name, or, from where this name has logged in lately, of name and source together: whoever
-  guesses elsewhere locks the name there, and not its owner's own place.
+- of the name, for all others.
 """
 
 import hashlib
@@ -36,12 +38,12 @@ class Reservation(msgspec.Struct, frozen=True):
 
     Args:
         name: the row of the name, or of name and source.
-        source: the row of the source.
+        source: the row of the source; None where the attempt does not count there.
         known: the row of name and source, which a success makes known.
     """
 
     name: str
-    source: str
+    source: str | None
     known: str
 
     def succeeded(self, now: int) -> None:
@@ -53,7 +55,8 @@ class Reservation(msgspec.Struct, frozen=True):
             if self.name != self.known:
                 login_attempts.forget(self.name)
             login_attempts.remember(self.known, now, now + KNOWN_FOR_MS)
-            login_attempts.give_back(self.source)
+            if self.source is not None:
+                login_attempts.give_back(self.source)
 
 
 def reserve(
@@ -76,16 +79,19 @@ def reserve(
     source = source_of(source_address)
     of_name, of_source = f"login#name#{name}", f"login#source#{source}"
     known = f"login#known#{name}#{source}"
-    _ask(patience, lambda: login_attempts.reserve(of_source, OF_SOURCE, now), "source")
+    # First, so that a stale script does not lock out everybody who shares its address.
+    outcome = _ask(patience, lambda: login_attempts.reserve_known(known, OF_NAME, now), "name")
+    is_known = not isinstance(outcome, Unknown)
+    if not is_known:
+        _ask(patience, lambda: login_attempts.reserve(of_source, OF_SOURCE, now), "source")
     try:
         spend(now, cost)
     except TooMany:
         # Nobody has failed where no password is looked at.
-        _give_back(of_source)
+        _give_back(known if is_known else of_source)
         raise
-    outcome = _ask(patience, lambda: login_attempts.reserve_known(known, OF_NAME, now), "name")
-    if not isinstance(outcome, Unknown):
-        return Reservation(known, of_source, known)
+    if is_known:
+        return Reservation(known, None, known)
     _ask(patience, lambda: login_attempts.reserve(of_name, OF_NAME, now), "name")
     return Reservation(of_name, of_source, known)
 

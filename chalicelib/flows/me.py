@@ -77,7 +77,9 @@ def change_password(
     person = _active(origin.actor_id)
     kept = person.password_hash
     if kept is None:
-        raise Conflict("This account has no password.", code="no_password")
+        raise Conflict(
+            "This account has no password: an identity provider logs it in.", code="no_password"
+        )
     username = str(person.username)
     reservation = login_guard.reserve(patience, username, origin.source_address, origin.now, cost=2)
     if not passwords.verify(kept, request.current_password):

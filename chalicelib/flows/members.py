@@ -6,10 +6,12 @@ from itertools import islice
 import msgspec
 
 from chalicelib import ids
-from chalicelib.errors import Conflict, Forbidden, NotFound
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.evidence.member_events import MemberRemoved, MemberUpdated
 from chalicelib.evidence.record import Origin, success
+from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
+from chalicelib.flows.projects import organization_closed
 from chalicelib.permissions import Role
 from chalicelib.store import audit_records, memberships, organizations, people
 from chalicelib.store.organizations import OrganizationItem
@@ -78,6 +80,8 @@ def change_role(
     Raises:
         NotFound: there is no such member.
         Conflict: the organization would be left without an org_admin.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted.
     """
     for _ in patience.rounds():
         member = get(origin.organization, user)
@@ -89,6 +93,7 @@ def change_role(
             transaction, row, role=request.role, projects=dict(row.projects or {})
         )
         _count(transaction, row, request.role)
+        acting.check_admin(transaction, origin, user, row)
         audit_records.put(
             transaction,
             success(
@@ -100,6 +105,7 @@ def change_role(
         cancelled = transaction.write()
         if cancelled is None:
             return get(origin.organization, user)
+        acting.refuse(cancelled, origin)
         check_admins(cancelled, request.role)
     raise AssertionError("unreachable: patience raises")
 
@@ -110,6 +116,8 @@ def remove(patience: Patience, origin: Origin, user: str) -> Member:
     Raises:
         NotFound: there is no such member.
         Conflict: the organization would be left without an org_admin.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted.
     """
     member = get(origin.organization, user)
     for attempt in patience.rounds():
@@ -123,6 +131,7 @@ def remove(patience: Patience, origin: Origin, user: str) -> Member:
         transaction = Transaction()
         memberships.remove(transaction, row)
         _count(transaction, row, None)
+        acting.check_admin(transaction, origin, user, row)
         audit_records.put(
             transaction,
             success(
@@ -134,6 +143,7 @@ def remove(patience: Patience, origin: Origin, user: str) -> Member:
         cancelled = transaction.write()
         if cancelled is None:
             return member
+        acting.refuse(cancelled, origin)
         check_admins(cancelled, None)
     raise AssertionError("unreachable: patience raises")
 
@@ -159,11 +169,6 @@ def check_admins(cancelled: Cancelled, role: str | None) -> None:
         "An organization cannot be without an org_admin. Make somebody else one first.",
         code="last_org_admin",
     )
-
-
-def organization_closed() -> Forbidden:
-    """The answer to whoever would add to an organization that is being deleted."""
-    return Forbidden("The organization is being deleted.", code="organization_closed")
 
 
 def unknown() -> NotFound:

@@ -7,6 +7,7 @@ from chalicelib.errors import Conflict
 from chalicelib.evidence.member_events import UserDisabled, UserEnabled
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import Note
+from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.members import check_admins, unknown
 from chalicelib.permissions import Role
@@ -29,6 +30,8 @@ def disable(patience: Patience, origin: Origin, user: str, note: str | None) -> 
     Raises:
         NotFound: the account is not of this organization, and no member of it.
         Conflict: another organization made the account; or the last org_admin would go.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted.
     """
     return _become(patience, origin, user, DISABLED, note)
 
@@ -39,6 +42,8 @@ def enable(patience: Patience, origin: Origin, user: str, note: str | None) -> P
     Raises:
         NotFound: the account is not of this organization, and no member of it.
         Conflict: another organization made the account.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted.
     """
     return _become(patience, origin, user, ACTIVE, note)
 
@@ -57,24 +62,20 @@ def _become(
             user,
             member,
             status=status,
-            valid_from=_end_of_sessions(account, origin.now) if status == DISABLED else None,
+            valid_from=people.next_valid_from(account, origin.now) if status == DISABLED else None,
         )
         if member is not None and member.role == Role.ORG_ADMIN:
             memberships.count_admins(
                 transaction, origin.organization, (status == ACTIVE) - memberships.counts(member)
             )
+        acting.check_admin(transaction, origin, user, member)
         audit_records.put(transaction, _evidence(origin, user, status, note))
         cancelled = transaction.write()
         if cancelled is None:
             return _find(origin.organization, user)[0]
+        acting.refuse(cancelled, origin)
         check_admins(cancelled, member.role if member and status == ACTIVE else None)
     raise AssertionError("unreachable: patience raises")
-
-
-def _end_of_sessions(account: PersonItem, now: int) -> int:
-    # Sessions from before do not come back when the account does; not even one that another
-    # worker, whose clock is ahead, has ended already.
-    return max(now, int(account.valid_from or 0)) + 1
 
 
 def _find(organization: str, user: str) -> tuple[PersonItem, OrganizationItem | None]:

@@ -13,7 +13,7 @@ from chalicelib.credentials.opaque import OpaqueClaims
 from chalicelib.credentials.outcome import Rejected
 from chalicelib.errors import Gone
 from chalicelib.flows.invitations import status_of, unknown
-from chalicelib.flows.members import organization_closed
+from chalicelib.flows.projects import organization_closed
 from chalicelib.store import invitations, memberships, organizations, people
 from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.people import PersonItem
@@ -29,11 +29,15 @@ class InvitationEnded(Gone):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """An invitation that may be accepted, and the roles in those projects that are still there."""
+    """An invitation that may be accepted."""
 
     row: PersonItem
     organization: OrganizationItem
-    projects: dict[str, str]
+
+    @property
+    def projects(self) -> dict[str, str]:
+        """The roles in projects that it offers."""
+        return dict(self.row.projects or {})
 
 
 def read(raw: str) -> OpaqueClaims:
@@ -54,7 +58,7 @@ def find(claims: OpaqueClaims, now: int) -> Offer:
 
     Raises:
         NotFound: there is no such invitation, or its secret is another.
-        InvitationEnded: there was.
+        InvitationEnded: there was, or a project that it offers a role in is gone.
         Forbidden: the organization is being deleted.
     """
     row = invitations.find(claims.organization, claims.id)
@@ -63,24 +67,23 @@ def find(claims: OpaqueClaims, now: int) -> Offer:
     status = status_of(row, now)
     if status != "pending":
         raise ended(status)
-    projects = dict(row.projects or {})
     inviter = str(row.invited_by)
     organization, member, account, *found = read_all(
         [
             organizations.organization_row(claims.organization),
             organizations.member_row(claims.organization, inviter),
             people.user_row(inviter),
-            *(organizations.project_row(claims.organization, name) for name in projects),
+            *(organizations.project_row(claims.organization, name) for name in row.projects or {}),
         ]
     )
     if not isinstance(organization, OrganizationItem) or not _is_active(organization):
         raise organization_closed()
     if is_of_a_person(row) and not (_invites(member) and _is_active(account)):
         raise ended("revoked")
-    there = {name for name, project in zip(projects, found, strict=True) if _is_active(project)}
-    return Offer(
-        row, organization, {name: role for name, role in projects.items() if name in there}
-    )
+    # To let somebody in with less than was offered would be a decision that nobody has made.
+    if not all(_is_active(project) for project in found):
+        raise project_gone()
+    return Offer(row, organization)
 
 
 def is_of_a_person(row: PersonItem) -> bool:
@@ -91,6 +94,14 @@ def is_of_a_person(row: PersonItem) -> bool:
 def ended(status: str) -> InvitationEnded:
     """The answer to the holder of an invitation that is over."""
     return InvitationEnded(f"The invitation is {status}.", code=f"invitation_{status}")
+
+
+def project_gone() -> InvitationEnded:
+    """The answer to the holder of an invitation to a project that is being deleted, or is gone."""
+    return InvitationEnded(
+        "The invitation offers a role in a project that is no more. Ask for another invitation.",
+        code="invitation_project_gone",
+    )
 
 
 def _invites(member: Table | None) -> bool:

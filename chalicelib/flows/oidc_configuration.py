@@ -11,8 +11,9 @@ from chalicelib.errors import Malformed, NotFound, Unavailable
 from chalicelib.evidence.federation_events import OrganizationIdentityProviderChanged
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import ShortText
-from chalicelib.flows import members
+from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
+from chalicelib.flows.projects import organization_closed
 from chalicelib.permissions import Role
 from chalicelib.store import audit_records, identity_providers
 from chalicelib.store.identity_providers import IdentityProvider
@@ -74,7 +75,8 @@ def put(
 
     Raises:
         Malformed: the issuer is no address that may be asked, or `openid` is not among the scopes.
-        Forbidden: the organization is being deleted.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted; or the organization is being deleted.
         Unavailable: the signing secret cannot be read.
     """
     _check(wanted)
@@ -103,6 +105,8 @@ def remove(patience: Patience, origin: Origin) -> None:
 
     Raises:
         NotFound: there is none.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted.
     """
     provider = get(origin.organization)
     for attempt in patience.rounds():
@@ -171,6 +175,7 @@ def _place(organization: str, issuer: str) -> str:
 def _write(
     transaction: Transaction, origin: Origin, provider: IdentityProvider, status: str
 ) -> bool:
+    acting.check_admin(transaction, origin)
     audit_records.put(
         transaction,
         success(
@@ -187,9 +192,12 @@ def _write(
         ),
     )
     cancelled = transaction.write()
-    if cancelled is not None and "organization" in cancelled.refused:
-        raise members.organization_closed()
-    return cancelled is None
+    if cancelled is None:
+        return True
+    acting.refuse(cancelled, origin)
+    if "organization" in cancelled.refused:
+        raise organization_closed()
+    return False
 
 
 def _invalid(path: str, message: str) -> Malformed:

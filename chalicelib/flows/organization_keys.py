@@ -18,8 +18,10 @@ from chalicelib.evidence.member_events import (
 )
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import ShortText
+from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
-from chalicelib.store import audit_records, organization_keys, organizations
+from chalicelib.flows.projects import organization_closed
+from chalicelib.store import audit_records, organization_keys, organizations, parents
 from chalicelib.store.organization_keys import PART
 from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.transaction import Cancelled, Transaction
@@ -103,6 +105,8 @@ def create(patience: Patience, origin: Origin, request: CreateKeyRequest) -> Iss
     Raises:
         Malformed: one of the scopes is none.
         Conflict: the organization has as many as it may.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted; or the organization is being deleted.
     """
     scopes = _scopes(request.scopes)
     key = ids.new(ids.ORGANIZATION_KEY)
@@ -115,6 +119,9 @@ def create(patience: Patience, origin: Origin, request: CreateKeyRequest) -> Iss
         # A key of this very identifier is our own, whose answer the SDK lost.
         if cancelled is None or PART in cancelled.refused:
             return IssuedKey(row, secret)
+        acting.refuse(cancelled, origin)
+        if organizations.ORGANIZATION in cancelled.refused:
+            raise organization_closed()
     raise AssertionError("unreachable: patience raises")
 
 
@@ -154,6 +161,8 @@ def _creation(
         created_at=origin.now,
         created_by=origin.actor_id,
     )
+    parents.check_active(transaction, origin.organization)
+    acting.check_admin(transaction, origin)
     audit_records.put(
         transaction,
         success(
@@ -212,6 +221,8 @@ def rotate(patience: Patience, origin: Origin, key: str, request: RotateKeyReque
     Raises:
         NotFound: there is no such key.
         Conflict: it has ended, or somebody else rotated it at this very moment.
+        Unauthenticated: the person who acts was removed meanwhile.
+        Forbidden: or demoted.
     """
     before = get(origin.organization, key)
     if status_of(before, origin.now) != "active":
@@ -220,6 +231,7 @@ def rotate(patience: Patience, origin: Origin, key: str, request: RotateKeyReque
     until = origin.now + request.overlap_seconds * 1000 if request.overlap_seconds else None
     transaction = Transaction()
     organization_keys.rotate(transaction, before, digest=digest(secret), overlap_until=until)
+    acting.check_admin(transaction, origin)
     audit_records.put(
         transaction,
         success(
@@ -236,6 +248,7 @@ def rotate(patience: Patience, origin: Origin, key: str, request: RotateKeyReque
         if cancelled is None or _has_secret(cancelled, secret):
             row = get(origin.organization, key)
             return IssuedKey(row, secret, overlap_until(before, origin.now) is not None)
+        acting.refuse(cancelled, origin)
         if PART in cancelled.refused:
             raise _moved(cancelled)
     raise AssertionError("unreachable: patience raises")

@@ -1,4 +1,4 @@
-"""Organizations: creating and renaming them, and those that a person belongs to."""
+"""Organizations: creating and renaming them."""
 
 from itertools import islice
 from typing import Any
@@ -14,19 +14,10 @@ from chalicelib.flows.contention import Patience
 from chalicelib.flows.projects import organization_closed
 from chalicelib.permissions import Role
 from chalicelib.store import audit_records, organizations, parents, people
-from chalicelib.store.organizations import (
-    ACTIVE,
-    ORGANIZATION,
-    OrganizationItem,
-    member_row,
-    organization_row,
-)
-from chalicelib.store.people import PersonItem
-from chalicelib.store.table import read_all
+from chalicelib.store.organizations import ACTIVE, ORGANIZATION, OrganizationItem
 from chalicelib.store.transaction import Transaction
 
 MOST_OF_A_PERSON = 100
-_AT_ONCE = 50  # two rows of each; a hundred is the most that one BatchGetItem takes
 
 
 class CreateOrganizationRequest(
@@ -43,13 +34,6 @@ class UpdateOrganizationRequest(
     """The new name."""
 
     name: ShortText
-
-
-class Belonging(msgspec.Struct, frozen=True):
-    """An organization, and a person's membership in it."""
-
-    organization: OrganizationItem
-    member: OrganizationItem
 
 
 def create(
@@ -150,33 +134,3 @@ def update(
         )
         transaction.write()
     raise AssertionError("unreachable: patience raises")
-
-
-def page(user: str, after: str | None, limit: int) -> tuple[list[Belonging], str | None]:
-    """The organizations that a person belongs to, in order of their identifiers."""
-    own = (
-        row
-        for row in people.belongings(user, "organization#")
-        if after is None or _organization(row) > after
-    )
-    found = list(islice(own, limit + 1))
-    names = [_organization(row) for row in found[:limit]]
-    shown: list[Belonging] = []
-    for start in range(0, len(names), _AT_ONCE):
-        shown += _read(user, names[start : start + _AT_ONCE])
-    return shown, names[-1] if len(found) > limit else None
-
-
-def _organization(row: PersonItem) -> str:
-    return str(row.item.partition("#")[2])
-
-
-def _read(user: str, names: list[str]) -> list[Belonging]:
-    keys = [key for name in names for key in (organization_row(name), member_row(name, user))]
-    rows = read_all(keys)
-    # What the person's own row says alone is not enough: authority is the organization's.
-    return [
-        Belonging(organization, member)
-        for organization, member in zip(rows[::2], rows[1::2], strict=True)
-        if isinstance(organization, OrganizationItem) and isinstance(member, OrganizationItem)
-    ]

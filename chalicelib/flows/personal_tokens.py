@@ -59,7 +59,8 @@ def mint(
     Raises:
         Malformed: a scope is none, or named twice.
         Conflict: the person has as many as there may be.
-        Unauthenticated: the person was disabled, or left the organization meanwhile.
+        Unauthenticated: the session ended, or the person was disabled or left the organization
+            meanwhile.
         Contention: to be repeated.
     """
     scopes = _scopes(request.scopes)
@@ -68,6 +69,8 @@ def mint(
     expires_at = origin.now + request.ttl_seconds * 1000
     for _ in patience.rounds():
         owner = find_person(user)
+        if owner.status != people.ACTIVE:
+            raise ended()
         # Read after the person, whose row a token that is made meanwhile would move.
         _check_room(user, origin.now)
         transaction = Transaction()
@@ -83,6 +86,8 @@ def mint(
             expires_at=expires_at,
         )
         organizations.check_member(transaction, origin.organization, user)
+        # What outlives a session by a year is made by none that has ended.
+        people.check_session(transaction, owner, str(origin.credential))
         detail = PersonalTokenCreated(
             user_id=user,
             personal_token_id=token,
@@ -95,7 +100,7 @@ def mint(
         # The SDK repeats a request whose answer was lost: the token that is there is then ours.
         if cancelled is None or "token" in cancelled.refused:
             return MintedPersonalToken(row, secret)
-        if "member" in cancelled.refused:
+        if cancelled.refused.keys() & {"member", "session"}:
             raise ended()
     raise AssertionError("unreachable: patience raises")
 

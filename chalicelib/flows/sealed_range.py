@@ -19,11 +19,27 @@ MOST_A_FILE = 500
 _LARGEST_FILE = 16 * 1024 * 1024
 
 
+class Head(msgspec.Struct, frozen=True):
+    """A batch to which an export goes: its number, and its header's digest in hexadecimals."""
+
+    number: int
+    digest: str
+
+
 class Lines(msgspec.Struct, frozen=True):
-    """Some batches, a line each, and the number to go on with; None after the last."""
+    """Some batches, a line each.
+
+    Args:
+        lines: the batches.
+        next: the number to go on with; None after the last.
+        last: the last of them, where one can be read.
+        range_over: whether the batches after them cannot hold a record of the range.
+    """
 
     lines: list[bytes]
     next: int | None
+    last: Head | None = None
+    range_over: bool = False
 
 
 def first_number(
@@ -67,18 +83,21 @@ def lines(
     latest = rfc3339(until + _SKEW_MS)
     found: list[bytes] = []
     size = 0
+    end: Head | None = None
     for number in range(start, last + 1):
         body = _body(bucket, organization, number)
         header = _header(body)
         if header is not None and header.first > latest:
-            return Lines(found, None)
+            return Lines(found, None, end, range_over=True)
         if body is not None:
             # A batch is one line; whatever else stands there must not become several.
             found.append(body.replace(b"\n", b" "))
             size += len(body)
+        if header is not None:
+            end = Head(number, header.digest().hex())
         if len(found) >= MOST_A_FILE or size >= _LARGEST_FILE or time_is_up():
-            return Lines(found, number + 1 if number < last else None)
-    return Lines(found, None)
+            return Lines(found, number + 1 if number < last else None, end)
+    return Lines(found, None, end)
 
 
 def _body(bucket: EvidenceBucket, organization: str, number: int) -> bytes | None:

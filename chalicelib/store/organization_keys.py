@@ -66,6 +66,13 @@ def add(
     return row
 
 
+def forget_turn(transaction: Transaction, organization: str) -> None:
+    """Add the end of the row that counts the keys (part `turn`), where there is one."""
+    transaction.delete(
+        TURN, OrganizationItem(organization, _KEYS), OrganizationItem.organization.exists()
+    )
+
+
 def revoke(transaction: Transaction, row: OrganizationItem, now: int) -> None:
     """End a key with all its secrets, whoever may be rotating it."""
     item = OrganizationItem

@@ -35,6 +35,8 @@ class OrganizationItem(Table):
     - `member#usr_…`: a membership: `role` in the organization, and `projects`, a role in each of
       some projects.
     - `identity-provider`: where its people log in (`store/identity_providers.py`).
+    - `keys`: how many keys were ever made (`store/organization_keys.py`).
+    - `seal`: the head of its chain of sealed batches (`store/seals.py`).
     - `key#key_…`: an organization API key. While `previous_until` is not over, the secret from
       before its rotation is good, too.
     """

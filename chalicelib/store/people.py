@@ -151,15 +151,21 @@ def spare(transaction: Transaction, seen: PersonItem, session: str, valid_from: 
 
     One that has ended does not come back by it.
     """
-    item = PersonItem
-    before = int(seen.valid_from or 0)
+    row = PersonItem(seen.pk, f"session#{session}")
+    transaction.update("session", row, [PersonItem.as_of.set(valid_from)], _is_live(seen))
+
+
+def check_session(transaction: Transaction, seen: PersonItem, session: str) -> None:
+    """Add the condition that a session of a person has not ended (part `session`)."""
+    row = PersonItem(seen.pk, f"session#{session}")
+    transaction.check("session", row, _is_live(seen))
+
+
+def _is_live(seen: PersonItem) -> Condition:
+    item, before = PersonItem, int(seen.valid_from or 0)
     live = (item.as_of >= before) | (item.as_of.does_not_exist() & (item.created_at >= before))
-    transaction.update(
-        "session",
-        item(seen.pk, f"session#{session}"),
-        [item.as_of.set(valid_from)],
-        (item.status == ACTIVE) & live,
-    )
+    condition: Condition = (item.status == ACTIVE) & live
+    return condition
 
 
 def end(transaction: Transaction, part: str, row: PersonItem, now: int) -> None:

@@ -5,6 +5,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from infra.emulator.patches import Patches
 from infra.emulator.rest_apis import RestApis
 from infra.emulator.schedules import Schedules
 from infra.emulator.streams import StreamDelivery
+from infra.emulator.throttling import Throttling
 from infra.emulator.worker import FunctionSpec, Worker
 from infra.engines.attached import AttachedEngines
 from infra.engines.engine import Engines
@@ -41,6 +43,7 @@ class EmulatedCloud:
         runtime_dir: Where ``awslambdaric`` is installed; default ``lambda-runtime`` in the
             virtual environment.
         gateway_timeout: Seconds until the gateway answers 504.
+        gateway_clock: By which it counts requests, in seconds.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class EmulatedCloud:
         workers: int = 2,
         runtime_dir: Path | None = None,
         gateway_timeout: float = GATEWAY_TIMEOUT,
+        gateway_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_dir = run_dir
         self._engines = engines
@@ -58,6 +62,7 @@ class EmulatedCloud:
         self._workers = workers
         self._runtime_dir = runtime_dir or Path(sys.prefix) / "lambda-runtime"
         self._gateway_timeout = gateway_timeout
+        self._throttling = Throttling(gateway_clock)
         self._stack = ExitStack()
         self.functions = Functions()
 
@@ -170,7 +175,7 @@ class EmulatedCloud:
         self._delivery = AsyncDelivery(self.functions)
         self._moto = MotoServer(self._lock)
         apis = RestApis()
-        self._gateway = Gateway(apis, self.functions, self._gateway_timeout)
+        self._gateway = Gateway(apis, self.functions, self._gateway_timeout, self._throttling)
         service = LambdaService(
             self.functions, self._delivery, self._make_function, self._run_dir / "code"
         )
@@ -182,7 +187,7 @@ class EmulatedCloud:
         )
         self._schedules = Schedules(self._delivery, self._lock)
         self._moto.interceptors.append(service.intercept)
-        for part in (apis, service, self._streams):
+        for part in (apis, service, self._streams, self._throttling):
             part.install(patches)
         close_gaps(patches)
         if self._engines is not None:

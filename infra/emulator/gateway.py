@@ -19,6 +19,7 @@ from infra.emulator.proxy_event import (
 )
 from infra.emulator.rest_apis import RestApis, Snapshot
 from infra.emulator.routing import Match
+from infra.emulator.throttling import Throttling
 from infra.emulator.wire import BodyTooLargeError, Head, Wire, WireError
 from infra.emulator.worker import MAX_PAYLOAD, StillRunningError
 
@@ -59,12 +60,20 @@ class Gateway:
         apis: The deployed APIs.
         functions: The functions by ARN.
         timeout: Seconds until 504; API Gateway's own limit is 29.
+        throttling: The limits of single methods.
     """
 
-    def __init__(self, apis: RestApis, functions: Mapping[str, Function], timeout: float) -> None:
+    def __init__(
+        self,
+        apis: RestApis,
+        functions: Mapping[str, Function],
+        timeout: float,
+        throttling: Throttling,
+    ) -> None:
         self._apis = apis
         self._functions = functions
         self._timeout = timeout
+        self._throttling = throttling
         self._server = HttpServer("gateway", self._handle)
 
     @property
@@ -100,9 +109,14 @@ class Gateway:
             raise WireError(431, "Request Header Fields Too Large")
         if _BAD_ESCAPE.search(head.target):
             return call.refuse(answers.BAD_REQUEST)
-        match = call.snapshot.routes.match(head.method, call.path)
+        return self._route(call, body)
+
+    def _route(self, call: _Call, body: bytes) -> Answer:
+        match = call.snapshot.routes.match(call.head.method, call.path)
         if match is None:
             return call.refuse(answers.MISSING_AUTHENTICATION_TOKEN)
+        if not self._throttling.admits(call.snapshot.api_id, call.snapshot.stage, match.route):
+            return call.refuse(answers.THROTTLED)
         if match.route.function_arn is None:
             return match.route.mock_status, list(match.route.mock_headers), b""
         return self._invoke(call, match, body)

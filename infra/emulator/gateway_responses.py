@@ -41,6 +41,7 @@ REQUEST_TOO_LARGE = Refusal(
     "RequestTooLongException",
 )
 PAYLOAD_TOO_LARGE = Refusal("REQUEST_TOO_LARGE", 413, "Request Too Long", "RequestTooLongException")
+THROTTLED = Refusal("THROTTLED", 429, "Too Many Requests", "TooManyRequestsException")
 INTEGRATION_TIMEOUT = Refusal(
     "INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "IntegrationTimeoutException"
 )

@@ -4,17 +4,22 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.emulator.batching import Waiting
 from infra.emulator.functions import Functions, QueueTimeoutError
 from infra.emulator.patches import MotoObject
 
 _RETRY_FIRST = 0.1
 _RETRY_MOST = 1.0
+# Long enough that many records share an invocation, as they do on AWS; whoever watches `make up`
+# should not have to wait for a window of a minute.
+LONGEST_WINDOW = 2.0
 _log = logging.getLogger("rollcall.emulator")
 
 
@@ -37,24 +42,33 @@ class StreamsClient(Protocol):
 class StreamPoller:
     """A thread that polls one stream for one function.
 
-    A mapping's batching window is passed over: no test wants to wait for it.
+    A batch waits for more records as long as the mapping's batching window lets it, at the most
+    `LONGEST_WINDOW`, and no longer than until somebody asks for an empty poll.
 
     Args:
         mapping: Moto's event source mapping; read again for every batch, so updates count.
         functions: Where the function is found.
         client: A client of the engine that has the stream.
         pause: Seconds between two polls of an empty stream.
+        clock: Seconds since any moment.
     """
 
     def __init__(
-        self, mapping: MotoObject, functions: Functions, client: StreamsClient, pause: float
+        self,
+        mapping: MotoObject,
+        functions: Functions,
+        client: StreamsClient,
+        pause: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mapping = mapping
         self._functions = functions
         self._client = client
         self._pause = pause
+        self._clock = clock
         self._arn: str = mapping.event_source_arn
         self._iterators: dict[str, str] = {}
+        self._waiting: dict[str, Waiting] = {}
         self._positions: dict[str, str] = {}  # the last delivered record of a shard
         self._finished: set[str] = set()  # shards that were read to their end
         self._cancelled = threading.Event()
@@ -102,16 +116,18 @@ class StreamPoller:
         while not self._cancelled.is_set():
             with self._empty_polls:
                 ticket = self._requested
+                asked = ticket > self._answered
             try:
-                found = self._poll()
+                found = self._poll(at_once=asked)
             except (ClientError, BotoCoreError) as error:
                 # An expired position, or an engine that is away: find the place again.
-                self._iterators.clear()
+                self._lose_place()
                 _log.debug("stream %s: %s", self._arn, error)
                 found = False
                 if isinstance(error, BotoCoreError):
                     ticket = 0  # no answer is not an empty stream
             except QueueTimeoutError:
+                self._lose_place()
                 found = False  # the function was stopped or deleted
             if found:
                 continue
@@ -121,22 +137,32 @@ class StreamPoller:
             self._wake.wait(self._pause)
             self._wake.clear()
 
-    def _poll(self) -> bool:
+    def _lose_place(self) -> None:
+        """Go on after the last delivered record, later."""
+        self._iterators.clear()
+        self._waiting.clear()
+
+    def _poll(self, *, at_once: bool) -> bool:
         if not self._mapping.enabled:
             return False
         if not self._iterators:
             self._discover()
+        window = 0.0 if at_once else min(self._mapping.max_batch_window or 0, LONGEST_WINDOW)
         found = False
         for shard, iterator in list(self._iterators.items()):
             answer = self._client.get_records(ShardIterator=iterator, Limit=1000)
-            records = answer["Records"]
-            for batch in _batches(records, self._mapping.batch_size):
+            following = answer.get("NextShardIterator")
+            waiting = self._waiting.setdefault(shard, Waiting(self._clock))
+            waiting.add(answer["Records"])
+            # To a shard that has ended nothing comes any more.
+            for batch in waiting.due(self._mapping.batch_size, window if following else 0.0):
                 if not self._deliver(batch):
-                    self._iterators.clear()  # go on after the last delivered record, later
+                    self._lose_place()
                     return False
                 self._positions[shard] = batch[-1]["dynamodb"]["SequenceNumber"]
-            found = found or bool(records)
-            if following := answer.get("NextShardIterator"):
+                found = True
+            found = found or bool(answer["Records"])
+            if following:
                 self._iterators[shard] = following
             else:
                 del self._iterators[shard]
@@ -191,11 +217,6 @@ class StreamPoller:
             return False
         _log.warning("%s: %d records dropped after %d tries", self.function_name, size, attempts)
         return True
-
-
-def _batches(records: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(records), max(1, size)):
-        yield records[start : start + size]
 
 
 def _event_record(record: dict[str, Any], stream_arn: str) -> dict[str, Any]:

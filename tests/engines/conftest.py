@@ -10,7 +10,9 @@ import pytest
 from infra.engines.front import Front
 from infra.local_stack import LocalStack, local_stack
 from tests.e2e.stack.calls import Calls
+from tests.engines.in_process import BUCKET_MS, app_on_ministack
 from tests.engines.items import Items
+from tests.functional.api import Api, Tenant
 
 # As many as there are concurrent hosts in the tests: on Lambda nobody waits for a free worker.
 WORKERS = 32
@@ -49,3 +51,18 @@ def calls(stack: LocalStack, secrets_seen: set[str]) -> Iterator[Calls]:
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     with httpx.Client(timeout=60, limits=limits, trust_env=False) as http:
         yield Calls(stack, http, secrets_seen)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The app in this process, on a MiniStack of its own."""
+    with app_on_ministack(tmp_path_factory.mktemp("in-process")) as running:
+        yield running
+
+
+@pytest.fixture
+def tenant(api: Api) -> Tenant:
+    """A fresh organization at the beginning of a bucket; its agents beat each minute."""
+    clock = api.clock
+    clock.now += BUCKET_MS - clock.now % BUCKET_MS
+    return api.new_tenant()

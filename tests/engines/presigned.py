@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import urllib.parse
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -189,7 +190,8 @@ class Store:
 def another_tenant(calls: Calls, folder: Path) -> Iterator[Calls]:
     """A second organization on the same stage, and its operator."""
     stack = calls.stack
-    made = bootstrap_child(stack.target, folder / "tenant.json", 1, lambda _: None)
+    admin = f"admin-{secrets.token_hex(4)}"  # a name is one person's in the whole stage
+    made = bootstrap_child(stack.target, folder / "tenant.json", 1, lambda _: None, admin)
     with httpx.Client(timeout=60, trust_env=False) as http:
         yield Calls(LocalStack(stack.cloud, stack.target, stack.outputs, **made), http, set())
 

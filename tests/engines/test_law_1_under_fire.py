@@ -47,7 +47,7 @@ def _warm(stack: LocalStack) -> None:
 
 
 def test_64_hosts_share_5_uses_exactly_in_every_round(calls: Calls) -> None:
-    share_in_rounds(calls)
+    share_in_rounds(calls, rounds=20)
 
 
 def test_hosts_that_enroll_side_by_side_are_seldom_in_each_others_way(

@@ -1,63 +1,29 @@
-"""Law 2: capacity units of each route and outcome, as MiniStack counts them."""
+"""Law 2: capacity units of beats and exchanges, as MiniStack counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from chalicelib import runtime
-from chalicelib.credentials import enrollment_token
-from chalicelib.store.attempts import MOST_A_MINUTE
 from tests.engines.capacity import consumed
-from tests.engines.in_process import BUCKET_MS, app_on_ministack
-from tests.functional.api import Answer, Api, Host, Tenant
+from tests.engines.steady_hosts import know_environment, steady
+from tests.functional.api import Host, Tenant
 from tests.functional.laws import beats
 from tests.functional.laws.item_size import size_of
 from tests.functional.laws.request_counter import counted
 from tests.functional.laws.signing_requests import csr_of
-from tests.functional.laws.stories import ARTIFACT
-from tests.functional.world import organization_key_with
 
 Story = Callable[[Tenant, Host, Any], beats.Beat]
 KEY = "k" * 43
 JOB = "job_" + "0" * 20
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The app in this process."""
-    with app_on_ministack(tmp_path_factory.mktemp("capacity")) as running:
-        yield running
-
-
-@pytest.fixture
-def tenant(api: Api) -> Tenant:
-    """A fresh organization; its agents beat each minute, as they do by default."""
-    clock = api.clock
-    clock.now += BUCKET_MS - clock.now % BUCKET_MS
-    return api.new_tenant()
-
-
 @pytest.fixture
 def host(tenant: Tenant) -> Host:
     """A host that beats steadily, on a worker that knows its environment."""
     return steady(tenant)
-
-
-def steady(tenant: Tenant) -> Host:
-    """A host whose next beat is due, and changes no bucket."""
-    host = tenant.enroll()
-    assert host.beat().status == 200
-    tenant.api.clock.advance(seconds=60)
-    know_environment(tenant)
-    return host
-
-
-def know_environment(tenant: Tenant) -> None:
-    """Let the worker look at the control row, so that no story pays for it."""
-    runtime.current().controls.of(tenant.organization, tenant.environment, tenant.api.clock.now)
 
 
 # Outcome; write units and read units of one beat; and of the same refusal later in the minute.
@@ -188,115 +154,3 @@ def test_an_exchange_of_a_token_of_many_uses_writes_no_index_of_it(tenant: Tenan
     assert units.written == without
     # The token, the receipt and its sixteen counter rows; the environment.
     assert units.read == {"agent_enrollment_tokens": 18, "organizations": 1}
-
-
-def mint(tenant: Tenant) -> Callable[[], Answer]:
-    body = {"environment": tenant.environment}
-    return lambda: tenant.call("POST", "/agent-enrollment/tokens", body)
-
-
-def replay(tenant: Tenant) -> Callable[[], Answer]:
-    token = tenant.mint()["token"]
-    tenant.exchange(token, idempotency_key=KEY)
-    return lambda: tenant.exchange(token, idempotency_key=KEY)
-
-
-def spent(tenant: Tenant) -> Callable[[], Answer]:
-    token = tenant.mint()["token"]
-    tenant.exchange(token, idempotency_key=KEY)
-    return lambda: tenant.exchange(token, idempotency_key="l" * 43)
-
-
-def spent_again(tenant: Tenant) -> Callable[[], Answer]:
-    ask = spent(tenant)
-    ask()
-    return ask
-
-
-def spent_in_a_flood(tenant: Tenant) -> Callable[[], Answer]:
-    ask = spent(tenant)
-    for _ in range(MOST_A_MINUTE + 1):
-        ask()
-    return ask
-
-
-def guessed(tenant: Tenant) -> Callable[[], Answer]:
-    token = tenant.mint()["enrollment_token_id"]
-    raw = enrollment_token.FAMILY.issue(tenant.organization, token)
-    return lambda: tenant.exchange(raw, idempotency_key=KEY)
-
-
-def denied(tenant: Tenant) -> Callable[[], Answer]:
-    weak = organization_key_with(tenant, {"jobs:read"})
-    tenant.api.call("GET", f"/api/v1/jobs/{JOB}", credential=weak)  # Its use is noted.
-    return lambda: tenant.api.call("GET", "/api/v1/agents", credential=weak)
-
-
-def denied_again(tenant: Tenant) -> Callable[[], Answer]:
-    ask = denied(tenant)
-    ask()
-    return ask
-
-
-def denied_a_third_time(tenant: Tenant) -> Callable[[], Answer]:
-    ask = denied_again(tenant)
-    ask()
-    return ask
-
-
-def no_token(tenant: Tenant) -> Callable[[], Answer]:
-    return lambda: tenant.exchange("rce_junk", idempotency_key=KEY)
-
-
-def revoke_agent(tenant: Tenant) -> Callable[[], Answer]:
-    path = f"/agents/{steady(tenant).agent_id}/revoke"
-    return lambda: tenant.call("POST", path, {})
-
-
-def revoke_token(tenant: Tenant) -> Callable[[], Answer]:
-    path = f"/agent-enrollment/tokens/{tenant.mint()['enrollment_token_id']}/revoke"
-    return lambda: tenant.call("POST", path, {})
-
-
-def announce(tenant: Tenant) -> Callable[[], Answer]:
-    host = steady(tenant)
-    return lambda: host.call("POST", "/artifacts", ARTIFACT)
-
-
-def artifact(tenant: Tenant) -> Callable[[], Answer]:
-    host = steady(tenant)
-    return lambda: host.call("GET", "/artifacts/art_" + "0" * 20)
-
-
-ROUTES: list[tuple[Callable[[Tenant], Callable[[], Answer]], int, tuple[int, int]]] = [
-    (mint, 201, (6, 2)),
-    (replay, 200, (9, 4)),
-    (spent, 410, (5, 5)),
-    (spent_again, 410, (3, 5)),
-    (spent_in_a_flood, 410, (2, 5)),
-    (guessed, 401, (3, 2)),
-    (denied, 403, (8, 2)),
-    (denied_again, 403, (2, 2)),
-    (denied_a_third_time, 403, (1, 2)),
-    (no_token, 401, (0, 0)),
-    (revoke_agent, 200, (13, 4)),
-    (revoke_token, 200, (6, 3)),
-    (announce, 201, (7, 2)),
-    (artifact, 404, (0, 2)),
-]
-
-
-@pytest.mark.parametrize(
-    ("route", "status", "total"), ROUTES, ids=[row[0].__name__ for row in ROUTES]
-)
-def test_the_units_of_the_other_routes(
-    tenant: Tenant,
-    route: Callable[[Tenant], Callable[[], Answer]],
-    status: int,
-    total: tuple[int, int],
-) -> None:
-    call = route(tenant)
-    with consumed() as units:
-        answer = call()
-    assert answer.status == status, answer.body
-    assert units.total == total, units.requests

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 
-from tests.engines.in_process import app_on_ministack
-from tests.functional.api import Answer, Api, Host, Tenant
+from tests.functional.api import Answer, Host, Tenant
 from tests.functional.laws import faults
 from tests.functional.laws.faults import Fault, injected, interleaved
 from tests.functional.laws.request_counter import counted
@@ -29,19 +27,6 @@ STORIES: dict[str, list[Fault]] = {
     "throttled, then the answer lost": [faults.THROTTLED, faults.LOST],
     "server error after it was carried out": [faults.LOST, faults.SERVER_ERROR],
 }
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The app in this process."""
-    with app_on_ministack(tmp_path_factory.mktemp("retries")) as running:
-        yield running
-
-
-@pytest.fixture
-def tenant(api: Api) -> Tenant:
-    """A fresh organization."""
-    return api.new_tenant()
 
 
 @pytest.fixture

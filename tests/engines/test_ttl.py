@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.store import artifacts, enrollment_tokens
+from chalicelib.store import artifacts, audit_records, enrollment_tokens
 from chalicelib.store.audit_records import AuditRecordItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 from tests.e2e.stack.calls import until
@@ -218,9 +218,10 @@ def test_the_end_of_an_audit_record_publishes_nothing(
 def test_what_the_engine_removes_by_itself_is_no_event_either(
     tenant: Tenant, clock: FrozenClock, bus: Bus, trail: Stream
 ) -> None:
-    from chalicelib import workers
+    from chalicelib import settings, workers
 
-    written(tenant, [clock.now - 401 * DAY * 1000])
+    kept = audit_records.kept(settings.load().evidence_retention_days)
+    written(tenant, [clock.now - round(kept.total_seconds() + DAY) * 1000])
     (record,) = trail.read()
     place = [record["dynamodb"]["Keys"][name]["S"] for name in ("pk", "sort")]
     until(lambda: AuditRecordItem.read(*place) is None, "the record is removed")

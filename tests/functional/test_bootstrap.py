@@ -58,6 +58,20 @@ def test_all_rows_of_the_first_admin_are_there(api: Api) -> None:
     assert mirror.organization == first.organization
 
 
+def test_the_names_of_the_first_project_and_environment_are_reserved(api: Api) -> None:
+    first = made(api, "hopper")
+    session = attempt("hopper", PASSWORD, cookie=False).body["session"]
+
+    def create(path: str, body: dict[str, str]) -> tuple[int, str | None]:
+        answer = api.call("POST", f"/api/v1{path}", body, credential=session)
+        return answer.status, answer.code if answer.status != 201 else None
+
+    assert create("/projects", {"name": "MAIN"}) == (409, "name_taken")
+    environment = {"project": first.project, "name": "Main"}
+    assert create("/environments", environment) == (409, "name_taken")
+    assert create("/projects", {"name": "another"}) == (201, None)
+
+
 def test_a_name_that_somebody_has_makes_nothing(api: Api) -> None:
     made(api, "taken")
     before = sum(1 for _ in OrganizationItem.scan())

@@ -137,7 +137,9 @@ def test_an_outage_of_eventbridge_loses_nothing_and_keeps_the_order(
     assert met.struck == 9
     assert mapping.failures
     assert check_published(bus, records) == [identity(record) for record in records]
-    assert len(letters.read()) == 3, "an outage sends no letters, and the poison one each"
+    # A letter whose answer was late may come twice, as everything may.
+    sent = {json.dumps(letter, sort_keys=True) for letter in letters.read()}
+    assert len(sent) == 3, "an outage sends no letters, and the poison one each"
 
 
 @pytest.mark.parametrize(

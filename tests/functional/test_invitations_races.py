@@ -104,7 +104,7 @@ def test_nobody_comes_back_by_an_invitation_of_their_own(tenant: Tenant, admin: 
 def test_an_organization_that_is_being_deleted_gets_no_member(
     tenant: Tenant, admin: Person, username: str, *, at_once: bool
 ) -> None:
-    _, secret = invite(admin)
+    invitation, secret = invite(admin)
 
     def close() -> None:
         item = OrganizationItem
@@ -116,13 +116,47 @@ def test_an_organization_that_is_being_deleted_gets_no_member(
         close()
         answer = accept(tenant.api, secret, username)
     refused(answer, 403, "organization_closed")
+    assert PersonItem.read(f"username#{username}", "username") is None
+    row = PersonItem.read(tenant.organization, f"invitation#{invitation}")
+    assert row is not None
+    assert row.status == "active"
 
 
-def test_a_project_that_has_gone_meanwhile_is_left_out(
-    tenant: Tenant, admin: Person, username: str
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_invitation_to_a_project_that_is_no_more_admits_nobody_and_is_not_spent(
+    tenant: Tenant, admin: Person, username: str, *, at_once: bool, gone: bool
 ) -> None:
-    _, secret = invite(admin, projects={tenant.project: "operator"})
+    invitation, secret = invite(admin, role="viewer", projects={tenant.project: "operator"})
+    item = OrganizationItem
+    row = item(tenant.organization, f"project#{tenant.project}")
+
+    def end() -> None:
+        if gone:
+            row.delete()
+        else:
+            row.update([item.status.set("deleting")])
+
+    if at_once:
+        answer, _ = between(end, tenant, secret, username)
+    else:
+        end()
+        answer = accept(tenant.api, secret, username)
+    refused(answer, 410, "invitation_project_gone")
+    assert PersonItem.read(f"username#{username}", "username") is None
+    assert status_of(admin, invitation) == "pending"
+
+
+def test_somebody_who_is_logged_in_is_refused_such_an_invitation_too(
+    tenant: Tenant, admin: Person
+) -> None:
+    invitation, secret = invite(admin, projects={tenant.project: "operator"})
+    other = tenant.api.new_tenant()
+    guest = person(other, "viewer")
     item = OrganizationItem
     item(tenant.organization, f"project#{tenant.project}").update([item.status.set("deleting")])
-    answer = accept(tenant.api, secret, username)
-    assert (answer.status, answer.body["projects"]) == (201, {})
+    session, _ = open_session(other, guest.user)
+    answer = tenant.api.call("POST", PATH, {"invitation": secret}, credential=session)
+    refused(answer, 410, "invitation_project_gone")
+    assert OrganizationItem.read(tenant.organization, f"member#{guest.user}") is None
+    assert status_of(admin, invitation) == "pending"

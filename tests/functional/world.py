@@ -148,7 +148,8 @@ def new_world(api: Api) -> World:
 def _made_by(admin: Person) -> tuple[str, str]:
     """An invitation and an organization key, and an identity provider."""
     path = f"/organizations/{admin.tenant.organization}/identity-provider"
-    assert admin.call("PUT", path, IDENTITY_PROVIDER).status == 200
+    provided = admin.call("PUT", path, IDENTITY_PROVIDER)
+    assert provided.status == 200, provided.body
     invited = admin.call("POST", "/invitations", {"role": "viewer"})
     key = admin.call("POST", "/organization-keys", {"name": "ci", "scopes": ["agents:read"]})
     assert (invited.status, key.status) == (201, 201)

@@ -31,6 +31,7 @@ _NEXT: Final = {
     "not_home": "ask the organization that made the account",
     "scope_unknown": "see the list of scopes in docs/api.md",
     "invitation_not_found": "check that it was copied whole, or have a new one made",
+    "invitation_project_gone": "have a new one made: it names a project that is no more",
     "invitation_used": "have a new one made, or log in if that was you",
     "username_taken": _OTHER_NAME,
     "account_incomplete": "give --username, or log in first",

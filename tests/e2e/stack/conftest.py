@@ -32,9 +32,12 @@ def stack() -> Iterator[LocalStack]:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="package", autouse=True)
 def tap(stack: LocalStack) -> Iterator[EventTap]:
-    """Every event that the bus delivers while the tests of this package run."""
+    """Every event that the bus delivers while the tests of this package run.
+
+    It is open before anything is said: evidence without its event would look like a lost one.
+    """
     with EventTap(stack.target, stack.outputs) as running:
         yield running
 
@@ -46,9 +49,8 @@ def secrets_seen(stack: LocalStack) -> set[str]:
 
 
 @pytest.fixture
-def calls(stack: LocalStack, tap: EventTap, secrets_seen: set[str]) -> Iterator[Calls]:
-    """A caller of the stage; the tap is open before anything is said."""
-    assert tap
+def calls(stack: LocalStack, secrets_seen: set[str]) -> Iterator[Calls]:
+    """A caller of the stage."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     with httpx.Client(timeout=60, limits=limits, trust_env=False) as http:
         yield Calls(stack, http, secrets_seen)

@@ -13,7 +13,6 @@ from tests.e2e.stack.calls import Calls, Token
 
 HOSTS = 64
 USES = 5
-ROUNDS = 20
 _MOST_TRIES = 20
 
 
@@ -29,12 +28,12 @@ def patient_exchange(
     raise AssertionError("it never got an answer")
 
 
-def share_in_rounds(calls: Calls) -> None:
+def share_in_rounds(calls: Calls, rounds: int) -> None:
     """Let the hosts share a fresh token in each round, exactly."""
     enrolled: dict[str, str] = {}
     ready = Barrier(HOSTS)
     with ThreadPoolExecutor(HOSTS) as pool:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             token = calls.mint(uses=USES)
 
             def enroll(_: int, token: Token = token) -> httpx.Response:
@@ -48,7 +47,7 @@ def share_in_rounds(calls: Calls) -> None:
             assert {answer.json()["code"] for answer in refused} == {"token_spent"}
             assert calls.uses(token) == USES
             enrolled |= {answer.json()["agent_id"]: token.id for answer in accepted}
-    assert len(enrolled) == USES * ROUNDS
+    assert len(enrolled) == USES * rounds
     listed = {agent["agent_id"]: agent["enrollment_token_id"] for agent in calls.agents()}
     tokens = set(enrolled.values())
     assert {agent: token for agent, token in listed.items() if token in tokens} == enrolled

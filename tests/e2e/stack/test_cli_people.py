@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from infra.event_tap import EventTap
 from infra.local_stack import LocalStack
 from tests.e2e.stack.calls import Calls, until
 from tests.e2e.stack.cli_process import Cli
@@ -23,11 +22,8 @@ PASSWORD = "a long enough password of Ada"
 
 
 @pytest.fixture
-def admin(
-    stack: LocalStack, tap: EventTap, tmp_path: Path, secrets_seen: set[str]
-) -> Iterator[Cli]:
+def admin(stack: LocalStack, tmp_path: Path, secrets_seen: set[str]) -> Iterator[Cli]:
     """The organization's first org_admin, logged in; what is printed never holds the session."""
-    assert tap  # open before anything is said
     machine = Cli(tmp_path / "admin", stack.url)
     log_in(machine, stack.admin_username, stack.admin_password)
     session = session_of(machine)
@@ -170,9 +166,8 @@ def test_somebody_of_two_organizations_switches_between_them(
 
 
 def test_a_password_is_asked_for_without_an_echo(
-    stack: LocalStack, tap: EventTap, tmp_path: Path, secrets_seen: set[str]
+    stack: LocalStack, tmp_path: Path, secrets_seen: set[str]
 ) -> None:
-    assert tap
     machine = Cli(tmp_path / "terminal", stack.url)
     machine.folder.mkdir()
     ours, theirs = pty.openpty()
@@ -218,9 +213,8 @@ def _rest(terminal: int, process: subprocess.Popen[bytes]) -> str | None:
 
 
 def test_two_logins_at_once_leave_one_whole_file(
-    stack: LocalStack, tap: EventTap, tmp_path: Path, secrets_seen: set[str]
+    stack: LocalStack, tmp_path: Path, secrets_seen: set[str]
 ) -> None:
-    assert tap
     machine = Cli(tmp_path / "twice", stack.url)
     machine.folder.mkdir()
     arguments = ("login", "--url", stack.url, "-u", stack.admin_username, "--password-stdin")

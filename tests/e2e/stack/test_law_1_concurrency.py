@@ -12,10 +12,12 @@ from tests.e2e.stack.calls import Calls, Host
 from tests.e2e.stack.few_uses import patient_exchange, share_in_rounds
 
 REPEATS = 16
+# The engine that can lose a race gets more of them, in tests/engines.
+ROUNDS = 8
 
 
 def test_64_hosts_share_5_uses_exactly_in_every_round(calls: Calls) -> None:
-    share_in_rounds(calls)
+    share_in_rounds(calls, ROUNDS)
 
 
 def test_one_host_that_asks_16_times_at_once_is_one_agent(calls: Calls) -> None:

@@ -55,7 +55,7 @@ def test_a_killed_agent_goes_offline_by_itself_and_comes_back_online(
     seen = calls.operator("GET", f"/agents/{agent_id}").json()
     assert seen["status"] == "offline"
     assert offline["detail"]["last_seen_at"] == seen["last_seen_at"]
-    assert offline["actor"] == {"type": "system", "id": "presence_sweep"}
+    assert offline["actor"] == {"type": "system", "id": "presence_sweep", "credential": None}
 
     start(agent, "run")
     until(lambda: calls.status_of(host) == "online", "the agent is back")

@@ -180,3 +180,13 @@ def test_a_folder_that_holds_something_is_not_mixed_with_an_export(
     )  # fmt: skip
     assert code == 1
     assert "is not empty" in capsys.readouterr().out
+
+
+def test_a_range_after_the_last_batch_has_that_batch_and_no_finding(
+    hours: Hours, audited: Audited, clock: FrozenClock
+) -> None:
+    clock.advance(hours=3)
+    code, said = audited(clock.now - HOUR_MS, clock.now)
+    assert (code, said[0]) == (
+        0, f"OK: 0 records of {hours.evidence.organization} in batches 6..6",
+    )  # fmt: skip

@@ -37,6 +37,19 @@ def _known_signing_secret(api: "Api", signing_secret: str, clock: FrozenClock) -
     vars(runtime.current())["keyring"] = Keyring(lambda: signing_secret, clock)
 
 
+@pytest.fixture
+def swept(api: "Api", clock: FrozenClock) -> FrozenClock:
+    """The start of a bucket, on a stage whose sweep has been running."""
+    from chalicelib import settings
+    from chalicelib.store import sweep_watermark
+
+    assert api
+    clock.now -= clock.now % (settings.load().presence_bucket_seconds * 1000)
+    for watermark in (sweep_watermark.OVERDUE, sweep_watermark.DENIALS):
+        sweep_watermark.advance(clock.now // 1000 - 600, watermark)
+    return clock
+
+
 @pytest.fixture(autouse=True)
 def _empty_tables(stack: dict[str, str]) -> None:
     """Forget the rows of the tests before."""

@@ -181,7 +181,10 @@ def interleaved(
     def happen(event_name: str, **_: Any) -> None:
         if not outcome and meeting.with_(event_name.rsplit(".", 1)[1]):
             outcome.append(None)  # What happens sends requests too.
-            request, context = app.current_request, app.lambda_context
+            # Chalice has neither before its first request.
+            request, context = (
+                getattr(app, n, None) for n in ("current_request", "lambda_context")
+            )
             outcome[0] = other()
             app.current_request, app.lambda_context = request, context
 

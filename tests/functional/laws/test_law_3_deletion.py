@@ -2,9 +2,11 @@
 
 import pytest
 
+from chalicelib import runtime
 from chalicelib.flows.deletion_job import SETTLED_MS
-from chalicelib.store import jobs
+from chalicelib.store import jobs, seals
 from tests.functional.api import Host, Tenant
+from tests.functional.batches import sealed
 from tests.functional.clock import FrozenClock
 from tests.functional.laws.deletions import (
     Fleet,
@@ -107,7 +109,8 @@ def test_after_the_job_the_children_are_unknown_and_in_no_list(tenant: Tenant, k
     assert tenant.call("GET", "/agent-enrollment/tokens").body["enrollment_tokens"] == []
     assert names_of(tenant) == []
     items = {row["item"]["S"].split("#")[0] for row in rows_of(tenant, "organizations")}
-    left = {"organization", "member", "key"} | ({"project"} if kind == "environment" else set())
+    left = {"organization", "member", "key"}
+    left |= {"project", "name"} if kind == "environment" else set()
     assert items == left
     (row,) = (r for r in rows_of(tenant, "organizations") if r["item"]["S"] == "organization")
     assert "closed" not in row
@@ -222,6 +225,9 @@ def test_an_organization_ends_as_a_tombstone(tenant: Tenant, clock: FrozenClock)
     host: Host = fleet(tenant, tenant.environment).hosts[0]
     viewer, who = person(tenant, "viewer"), admin(tenant)
     assert who.call("POST", "/invitations", {"role": "viewer"}).status == 201
+    key = {"name": "ci", "scopes": ["agents:read"]}
+    assert who.call("POST", "/organization-keys", key).status == 201
+    sealed(tenant, 2)
     job = delete(who, "organization", tenant.organization)["job_id"]
     shown = who.call("GET", f"/organizations/{tenant.organization}").body
     assert (shown["status"], shown["job_id"]) == ("deleting", job)
@@ -247,8 +253,14 @@ def test_an_organization_ends_as_a_tombstone(tenant: Tenant, clock: FrozenClock)
     host.sequence = 9
     assert host.beat().code == "key_revoked"
     rows = rows_of(tenant, "organizations")
-    assert {row["item"]["S"].split("#")[0] for row in rows} <= {"organization", "member", "seal"}
-    ends = [int(row["ttl"]["N"]) - 30 * 86_400 for row in rows]
+    # The chain of its evidence outlives it.
+    assert sorted(row["item"]["S"].split("#")[0] for row in rows) == [
+        "member", "organization", "seal",
+    ]  # fmt: skip
+    assert seals.head(tenant.organization) is not None
+    bucket = runtime.current().evidence_bucket
+    assert all(bucket.find(tenant.organization, number) for number in (1, 2))
+    ends = [int(row["ttl"]["N"]) - 30 * 86_400 for row in rows if row["item"]["S"] != "seal"]
     assert all(0 <= clock.now // 1000 - end <= 60 for end in ends)
     people = [row for row in rows_of(tenant, "people") if "#" in row["item"]["S"]]
     assert people == []

@@ -78,8 +78,13 @@ def assert_ended(tenant: Tenant, kind: str, made: list[Fleet], job: str) -> None
     assert events.count("environment.deleted") == len(made)
     assert events.count(f"{kind}.deletion_requested") == 1
     assert events.count("job.finished") == 1
-    left = {row["item"]["S"].split("#")[0] for row in rows_of(tenant, "organizations")}
-    assert left.isdisjoint({"environment", "name"} | ({"key"} if kind == "organization" else set()))
+    left = [row["item"]["S"] for row in rows_of(tenant, "organizations")]
+    gone = {
+        "environment": ("environment#", "name#environment#"),
+        "project": ("environment#", "name#", "project#"),
+        "organization": ("environment#", "name#", "project#", "key"),
+    }
+    assert [item for item in left if item.startswith(gone[kind])] == []
     listed = [
         row
         for table in ("agent_identities", "agent_enrollment_tokens")

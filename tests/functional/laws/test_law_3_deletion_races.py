@@ -135,6 +135,25 @@ def test_a_project_that_would_come_after_the_closing_does_not_come(tenant: Tenan
     assert (answer.status, answer.code) == (403, "organization_closed")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/organization-keys", {"name": "late", "scopes": ["agents:read"]}),
+        ("/invitations", {"role": "viewer"}),
+    ],
+)
+def test_a_key_or_an_invitation_that_would_come_after_the_closing_does_not_come(
+    tenant: Tenant, path: str, body: dict[str, Any]
+) -> None:
+    keys = {row["item"]["S"] for row in rows_of(tenant, "organizations")}
+    answer = under_way(tenant, "POST", path, body, "organization")
+    assert (answer.status, answer.code) == (403, "organization_closed")
+    items = {row["item"]["S"] for row in rows_of(tenant, "organizations")} - keys
+    assert not [item for item in items if item.startswith("key")]
+    people = {row["item"]["S"].split("#")[0] for row in rows_of(tenant, "people")}
+    assert "invitation" not in people
+
+
 @pytest.mark.parametrize("parent", ["environment", "project", "organization"])
 def test_a_change_that_was_let_in_before_is_refused(tenant: Tenant, parent: str) -> None:
     path = f"/{parent}s/{getattr(tenant, parent)}"

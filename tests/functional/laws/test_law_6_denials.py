@@ -1,85 +1,33 @@
 """Law 6 for what was denied: a record a minute, and every attempt in some record's count."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from chalicelib import runtime, workers
-from chalicelib.errors import Unavailable
+from chalicelib import runtime
 from chalicelib.evidence.record import Origin
-from chalicelib.store import audit_records, denials, sweep_watermark
-from chalicelib.store.audit_records import AuditRecordItem
 from chalicelib.store.denials import DenialItem
-from chalicelib.store.paging import Span
 from tests.functional.api import Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.laws import faults
-from tests.functional.laws.faults import changed_answer, injected, interleaved
+from tests.functional.laws.denied import (
+    MINUTE_MS,
+    REASON,
+    ROUTE,
+    counts,
+    deny,
+    records,
+    row_of,
+    settled,
+)
+from tests.functional.laws.faults import injected, interleaved
 from tests.functional.laws.log_lines import captured
 from tests.functional.laws.request_counter import counted
 
-ROUTE = "POST /api/v1/agents/{agent_id}/revoke"
-REASON = "scope_missing"
-BUCKET_MS = 300_000
-MINUTE_MS = 60_000
-
 
 @pytest.fixture(autouse=True)
-def begun(api: object, clock: FrozenClock) -> FrozenClock:
-    """The start of a bucket, on a stage whose sweep has been running."""
-    assert api
-    clock.now -= clock.now % BUCKET_MS
-    for watermark in (sweep_watermark.OVERDUE, sweep_watermark.DENIALS):
-        sweep_watermark.advance(clock.now // 1000 - 600, watermark)
-    return clock
-
-
-def origin(tenant: Tenant, actor: str = "key_1", **more: Any) -> Origin:
-    said = {"request_id": "r-1", "source_address": "192.0.2.7", **more}
-    return Origin(tenant.organization, "organization_key", actor, now=tenant.api.clock.now, **said)
-
-
-def deny(tenant: Tenant, times: int = 1, *, actor: str = "key_1", **more: Any) -> None:
-    """Denied attempts, as the guard tells of them."""
-    named = {"route": ROUTE, "reason": REASON, **more}
-    for _ in range(times):
-        runtime.current().denials.record(origin(tenant, actor), **named)
-
-
-def records(tenant: Tenant) -> list[AuditRecordItem]:
-    """All records of denied attempts, oldest first."""
-    until = tenant.api.clock.now
-    span = Span(None, 100, newest_first=False)
-    rows = audit_records.between(
-        tenant.organization, span, since=until - 20 * 86_400_000, until=until
-    )
-    return [row for row in rows if row.event == "access.denied"]
-
-
-def counts(tenant: Tenant) -> list[int]:
-    return [row.detail["count"] for row in records(tenant)]
-
-
-def row_of(tenant: Tenant) -> DenialItem:
-    (row,) = [row for row in DenialItem.scan() if row.pk.startswith(tenant.organization)]
-    return row
-
-
-def settled(tenant: Tenant, total: int) -> None:
-    """After the sweep has been, every attempt is in some record's count, once."""
-    clock = tenant.api.clock
-    for _ in range(8):
-        clock.advance(seconds=60)
-        workers.sweep(None)
-    assert sum(counts(tenant)) == total
-    minutes = [row.at for row in records(tenant)]
-    assert len(minutes) == len(set(minutes))
-    row = row_of(tenant)
-    assert int(row.pending) == 0
-    assert row.due is None
+def _begun(swept: FrozenClock) -> None:
+    assert swept
 
 
 def test_a_denied_attempt_is_a_record_that_says_who_what_and_why(tenant: Tenant) -> None:
@@ -140,24 +88,6 @@ def test_persons_are_denied_under_their_own_name_and_credential(tenant: Tenant) 
     assert of_person.source_address is None
 
 
-def test_the_tail_of_a_burst_is_recorded_by_the_sweep_some_minutes_late(
-    tenant: Tenant, clock: FrozenClock
-) -> None:
-    deny(tenant, 9)
-    assert row_of(tenant).due is not None
-    last = clock.now
-    while len(counts(tenant)) < 2:
-        clock.advance(seconds=60)
-        workers.sweep(None)
-        assert clock.now - last <= BUCKET_MS + MINUTE_MS
-    assert counts(tenant) == [1, 8]
-    tail = records(tenant)[1]
-    # As the attempts came: not in the name of the sweep.
-    assert (tail.actor_id, tail.request_id) == ("key_1", "r-1")
-    settled(tenant, 9)
-    assert counts(tenant) == [1, 8]
-
-
 def test_what_was_recorded_at_once_is_in_no_index(tenant: Tenant) -> None:
     deny(tenant)
     row = row_of(tenant)
@@ -204,115 +134,6 @@ def test_a_denial_in_the_middle_of_a_record_is_counted_once(tenant: Tenant) -> N
         deny(tenant)
     assert counts(tenant) == [2]
     settled(tenant, 2)
-
-
-def test_denials_in_the_middle_of_the_sweeps_record_are_counted_once(
-    tenant: Tenant, clock: FrozenClock
-) -> None:
-    deny(tenant, 5)
-    clock.now += BUCKET_MS
-    with interleaved(lambda: deny(tenant, 3), on="TransactWriteItems"):
-        workers.sweep(None)
-    assert sum(counts(tenant)) + int(row_of(tenant).pending) == 8
-    settled(tenant, 8)
-
-
-def test_what_comes_while_a_full_record_is_refused_stays_in_the_index(
-    tenant: Tenant, clock: FrozenClock
-) -> None:
-    """The record is refused once because more came, and still more come before the second try."""
-    deny(tenant, 5)
-    clock.now += BUCKET_MS
-    row = row_of(tenant)
-
-    def one_more() -> None:
-        assert denials.add(origin(tenant), ROUTE, REASON, bucket=clock.now // 1000) is not None
-
-    before_the_second = interleaved(one_more, first=2, on="TransactWriteItems")
-    with interleaved(one_more, on="TransactWriteItems"), before_the_second:
-        workers.sweep(None)
-    assert counts(tenant) == [1, 5]
-    now_there = row_of(tenant)
-    assert int(now_there.pending) == 1
-    assert now_there.due_bucket is not None
-    assert row.due_bucket is not None
-    assert now_there.due_bucket > row.due_bucket
-    settled(tenant, 7)
-
-
-def test_two_sweeps_at_once_write_one_record(tenant: Tenant, clock: FrozenClock) -> None:
-    deny(tenant, 5)
-    clock.now += BUCKET_MS
-    with interleaved(lambda: workers.sweep(None), on="TransactWriteItems"):
-        workers.sweep(None)
-    assert counts(tenant) == [1, 4]
-
-
-@pytest.mark.parametrize("fault", [faults.DROPPED, faults.LOST, faults.CONFLICT], ids=str)
-def test_one_fault_does_not_lose_or_double_the_sweeps_record(
-    tenant: Tenant, clock: FrozenClock, fault: faults.Fault
-) -> None:
-    deny(tenant, 5)
-    clock.now += BUCKET_MS
-    with injected(fault, on="TransactWriteItems"):
-        workers.sweep(None)
-    assert counts(tenant) == [1, 4]
-
-
-@pytest.mark.parametrize("hours", [1, 5])
-def test_an_outage_of_the_sweep_loses_nothing(
-    tenant: Tenant, clock: FrozenClock, hours: int
-) -> None:
-    workers.sweep(None)
-    for _ in range(3):
-        deny(tenant, 4)
-        clock.advance(hours=hours / 3)
-        with injected(faults.DENIED, times=faults.ALWAYS), pytest.raises(Unavailable):
-            workers.sweep(None)
-    clock.advance(seconds=BUCKET_MS // 1000)
-    workers.sweep(None)
-    assert counts(tenant) == [1, 4, 4, 3]
-
-
-def test_an_index_that_lags_is_looked_at_again(tenant: Tenant, clock: FrozenClock) -> None:
-    deny(tenant, 5)
-    clock.now += BUCKET_MS
-
-    def empty(parsed: dict[str, Any]) -> None:
-        parsed["Items"], parsed["Count"] = [], 0
-
-    with changed_answer("Query", empty, times=faults.ALWAYS):
-        workers.sweep(None)
-    clock.advance(seconds=60)
-    workers.sweep(None)
-    assert counts(tenant) == [1, 4]
-
-
-@pytest.fixture
-def narrow(begun: FrozenClock) -> Iterator[None]:
-    """Buckets of a second, as a stage may have them."""
-    now = runtime.current()
-    before = now.settings
-    now.settings = replace(before, presence_bucket_seconds=1)
-    vars(now).pop("denials", None)
-    sweep_watermark.advance(begun.now // 1000 - 2, sweep_watermark.DENIALS)
-    yield
-    now.settings = before
-    vars(now).pop("denials", None)
-
-
-@pytest.mark.usefixtures("narrow")
-def test_buckets_narrower_than_a_minute_still_make_one_record_a_minute(
-    tenant: Tenant, clock: FrozenClock
-) -> None:
-    deny(tenant, 5)
-    for _ in range(4):
-        clock.advance(seconds=10)
-        workers.sweep(None)
-    assert counts(tenant) == [1]
-    clock.advance(seconds=20)
-    workers.sweep(None)
-    assert counts(tenant) == [1, 4]
 
 
 @pytest.mark.parametrize("fault", [faults.DROPPED, faults.SHORT_OF_CAPACITY], ids=str)

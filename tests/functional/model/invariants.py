@@ -16,7 +16,7 @@ def laws(now: Snapshot, before: Snapshot | None, state: State) -> None:
     made = Counter(agent["token"] for agent in agents.values())
     rows = now.rows("agent_enrollment_tokens")
     for token in rows:
-        if "environment" in token:
+        if _is_token(token):
             uses = _uses(token, rows)
             assert uses == made[token["token"]], "a use without an agent, or the reverse"
             assert uses <= token["max_uses"], "a token was oversold"
@@ -33,6 +33,11 @@ def laws(now: Snapshot, before: Snapshot | None, state: State) -> None:
     assert {row["organization"] for row in now.rows("audit_records")} <= {
         organization for _, _, _, organization, _, _ in state.evidence
     }
+
+
+def _is_token(row: Rendered) -> bool:
+    """Whether it is no counter, receipt or attempt, which live in the same table."""
+    return "environment" in row and "max_uses" in row
 
 
 def _uses(token: Rendered, rows: list[Rendered]) -> int:
@@ -55,7 +60,7 @@ def observed(snapshot: Snapshot) -> Rendered:
         "tokens": {
             row["pk"]: (row["status"], _uses(row, tokens), row["max_uses"], row["expires_at"])
             for row in tokens
-            if "environment" in row
+            if _is_token(row)
         },
         "receipts": {
             row["pk"]: (row["agent"], row["key_digest"].hex(), row["created_at"])

@@ -21,9 +21,11 @@ KEYS = {
     "artifacts": ("pk", "item"),
     "jobs": ("pk",),
     "audit_records": ("pk", "sort"),
+    "people": ("pk", "item"),
+    "denials": ("pk",),
 }
 _APPEND_ONLY = "audit_records"
-_SELDOM = ("organizations", "agent_device_certificates")
+_SELDOM = ("organizations", "agent_device_certificates", "people", "denials")
 """No step of the model writes to these."""
 _MOST_AT_ONCE = 25  # the most that one BatchWriteItem takes
 

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.store import identity_providers, organizations, people
 from tests.functional.api import Api, Tenant
+from tests.functional.canaries import MARK
 from tests.functional.oidc.provider import REDIRECT_URI, Provider
 from tests.functional.oidc.sign_on import (
     LOGIN_COOKIE,
@@ -83,6 +84,17 @@ def test_the_session_is_a_cookie_and_the_logins_cookie_is_gone(
         assert f"; {attribute}" in line
     assert browser.cookies[SESSION_COOKIE] not in str(answer.body)
     assert browser.get("/api/v1/agents").status == 200
+
+
+def test_who_came_through_the_provider_has_no_password_to_change(
+    organization: Organization, idp: Provider
+) -> None:
+    visitor = organization.session(somebody(idp, "ops"))
+    body = {"current_password": f"{MARK} none", "new_password": f"{MARK} of a new kind"}
+    answer = visitor.call("POST", "/me/password", body)
+    assert (answer.status, answer.code) == (409, "no_password")
+    assert people.PersonItem.get(visitor.user, "user").password_hash is None
+    assert visitor.call("GET", "/me").status == 200
 
 
 def test_the_same_person_is_found_again(organization: Organization, idp: Provider) -> None:
