@@ -4,7 +4,7 @@ This is the one table; the routes name a permission of it, and documents and tes
 """
 
 import enum
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal["project", "environment", "agent", "enrollment_token", "job"]
 """What a request can name, of which the project decides the role that counts."""
@@ -32,8 +32,9 @@ class Permission(enum.StrEnum):
     OPERATE_ENVIRONMENT = "OperateEnvironment"
 
 
-PROJECT_ROLES = (Role.PROJECT_ADMIN, Role.OPERATOR, Role.VIEWER)
+ProjectRole = Literal["project_admin", "operator", "viewer"]
 """The roles that a membership in a project can have; `org_admin` is the organization's alone."""
+PROJECT_ROLES = tuple(Role(name) for name in get_args(ProjectRole))
 
 _VIEW = frozenset({Permission.VIEW_ORG, Permission.VIEW_PROJECT, Permission.VIEW_ENVIRONMENT})
 _OPERATE = _VIEW | {Permission.OPERATE_PROJECT, Permission.OPERATE_ENVIRONMENT}

@@ -21,8 +21,10 @@ from infra.moments import time_argument
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
     from infra.audit_findings import Report
+    from infra.target import Target
 
 _HEAD = re.compile(r"([1-9][0-9]{0,11}):([0-9a-f]{64})")
 _SHOWN = 10
@@ -111,7 +113,13 @@ def _fetch(args: Namespace) -> int:
     target, outputs = _stage(args.stage)
     clients = target.client("dynamodb"), target.client("s3")
     records, batches = audit_fetch.fetch(
-        clients, outputs, args.organization, span, args.output, now=now
+        clients,
+        outputs,
+        args.organization,
+        span,
+        args.output,
+        key=_elliptic(_der(target, outputs), outputs["SigningKeyArn"]),
+        now=now,
     )
     say(f"{records} records and {batches} batches of {args.organization} in {args.output}")
     if head := manifest(args.output).head:
@@ -119,12 +127,18 @@ def _fetch(args: Namespace) -> int:
     return 0
 
 
+def _der(target: Target, outputs: dict[str, str]) -> PublicKeyTypes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    answer = target.client("kms").get_public_key(KeyId=outputs["SigningKeyArn"])
+    return serialization.load_der_public_key(answer["PublicKey"])
+
+
 def _key(args: Namespace) -> int:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
     target, outputs = _stage(args.stage)
-    answer = target.client("kms").get_public_key(KeyId=outputs["SigningKeyArn"])
-    key = serialization.load_der_public_key(answer["PublicKey"])
+    key = _der(target, outputs)
     pem = key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -135,14 +149,19 @@ def _key(args: Namespace) -> int:
 
 def _public_key(file: Path) -> ec.EllipticCurvePublicKey:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
     try:
         key = serialization.load_pem_public_key(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DeployError(f"{file} is no public key: {error}") from error
+    return _elliptic(key, str(file))
+
+
+def _elliptic(key: PublicKeyTypes, name: str) -> ec.EllipticCurvePublicKey:
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise DeployError(f"{file} is a key of another kind")
+        raise DeployError(f"{name} is a key of another kind")
     return key
 
 
@@ -158,6 +177,7 @@ def _verify(args: Namespace) -> int:
         head=args.expect_head or said.head,
         grace=args.grace * 1000,
         partial=said.partial,
+        disturbed=said.disturbed,
     )
     if args.since is not None:
         asked = replace(asked, since=args.since)
@@ -196,6 +216,8 @@ def _confirmed(report: Report, asked: Asked) -> None:
     if report.older:
         say(f"{report.older} records are older than batch 1: nothing vouches for them")
     if report.retired:
-        say(f"{report.retired} records are gone, and their time was over")
+        say(f"{report.retired} records are gone, or their batch is, and their time was over")
+    if report.first_unknown is not None:
+        say(f"what batch {report.first_unknown} and those before it sealed would not be missed")
     if not report.end_known:
         say("nobody said where the chain must end: batches after the last would not be missed")

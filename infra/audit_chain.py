@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -52,6 +52,31 @@ def milliseconds(text: str) -> int:
     return (moment.astimezone(datetime.UTC) - epoch) // datetime.timedelta(milliseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A line: the number that it claims, its batch where it is one, and why it is not trusted."""
+
+    number: int
+    batch: SealedBatch | None
+    wrong: str | None
+
+    @property
+    def trusted(self) -> bool:
+        return self.wrong is None
+
+
+def flaw_of(batch: SealedBatch, key: ec.EllipticCurvePublicKey) -> str | None:
+    """Why a batch is not one that the key signed, or None."""
+    if flaw := batch.flaw():
+        return flaw
+    scheme = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
+    try:
+        key.verify(batch.raw_signature(), batch.header.digest(), scheme)
+    except (InvalidSignature, ValueError):
+        return "the signature is not that of the key"
+    return None
+
+
 @dataclass(slots=True)
 class Chain:
     """Batches, taken in one by one in the order of the export.
@@ -89,54 +114,59 @@ class Chain:
 
     def take(self, lines: Sequence[str]) -> None:
         """Look at all batches, and then at how they follow one another."""
-        numbers = [_number(line) for line in lines]
-        self._numbers = {number for number in numbers if number is not None}
-        last = 0
-        for line, number in zip(lines, numbers, strict=True):
-            if number is None:
-                self._note(last + 1, CHANGED, f"what follows batch {last} cannot be read")
-                continue
-            if number in self._headers:
-                self._note(number, INSERTED, "there are two batches of this number")
+        looked = [self._judged(line) for line in lines]
+        self._numbers = {one.number for one in looked if one.trusted}
+        last = _place_before(looked)
+        for one in looked:
+            # What nobody signed stands where it stands, whatever number it claims.
+            claimed = last <= one.number <= last + 1 and one.number > 0
+            number = one.number if one.trusted or claimed else last + 1
+            if one.batch is not None and one.trusted:
+                self._place(one.batch, last)
             else:
-                self._look_at(line, number)
-            if last and last < number:
-                self._gap(range(last + 1, number), before=number)
+                self._untrusted(one, number)
+            self._numbers.add(number)
             last = max(last, number)
         self._links()
         self._end()
 
+    def _judged(self, line: str) -> _Looked:
+        number = _number(line) or 0
+        try:
+            batch = parsed(line)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            return _Looked(number, None, f"it cannot be read: {error}")
+        wrong = flaw_of(batch, self.key)
+        if wrong is None and number == 0:
+            wrong = "it has no number"
+        return _Looked(number, batch, wrong)
+
+    def _place(self, batch: SealedBatch, last: int) -> None:
+        number = batch.header.number
+        if number in self._headers:
+            self._note(number, INSERTED, "there are two batches of this number")
+        else:
+            self._enter_header(batch)
+        if last and last < number:
+            self._gap(last + 1, number)
+
+    def _untrusted(self, one: _Looked, number: int) -> None:
+        beyond = self.head is not None and number > self.head.number
+        self._note(number, INSERTED if beyond else CHANGED, one.wrong or "")
+        if one.batch is not None:
+            self.untrusted.update(leaf.id for leaf in one.batch.leaves)
+
     def _note(self, number: int, problem: str, because: str) -> None:
         self.findings.append((number, batch_finding(number, problem, because)))
 
-    def _look_at(self, line: str, number: int) -> None:
-        try:
-            batch = parsed(line)
-        except msgspec.MsgspecError as error:
-            self._note(number, CHANGED, str(error))
-            return
-        wrong = self._wrong(batch)
-        if wrong is not None:
-            beyond = self.head is not None and number > self.head.number
-            self._note(number, INSERTED if beyond else CHANGED, wrong)
-            self.untrusted.update(leaf.id for leaf in batch.leaves)
-            return
+    def _enter_header(self, batch: SealedBatch) -> None:
+        number = batch.header.number
         self.organization = self.organization or batch.header.organization
         if batch.header.organization != self.organization:
             self._note(number, INSERTED, f"it is of {batch.header.organization}")
             return
         self._headers[number] = batch.header
         self._enter(batch)
-
-    def _wrong(self, batch: SealedBatch) -> str | None:
-        if flaw := batch.flaw():
-            return flaw
-        scheme = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
-        try:
-            self.key.verify(batch.raw_signature(), batch.header.digest(), scheme)
-        except (InvalidSignature, ValueError):
-            return "the signature is not that of the key"
-        return None
 
     def _enter(self, batch: SealedBatch) -> None:
         until = milliseconds(batch.header.retain_until)
@@ -148,13 +178,21 @@ class Chain:
                 finding = record_finding(leaf.id, CHANGED, because)
                 self.findings.append((batch.header.number, finding))
 
-    def _gap(self, missing: Iterable[int], *, before: int) -> None:
-        for number in missing:
-            if number in self._numbers:
-                if number not in self._headers:
-                    self._note(number, SWAPPED, f"it stands after batch {before}")
-            else:
-                self._note(number, REMOVED, f"batch {before} follows after a gap")
+    def _gap(self, low: int, before: int) -> None:
+        """Tell of the numbers from one on that do not stand before another."""
+        for number in sorted(one for one in self._numbers if low <= one < before):
+            if number > low:
+                self._missing(low, number - 1, before)
+            if number not in self._headers:
+                self._note(number, SWAPPED, f"it stands after batch {before}")
+            low = number + 1
+        if low < before:
+            self._missing(low, before - 1, before)
+
+    def _missing(self, low: int, high: int, before: int) -> None:
+        because = f"batch {before} follows after a gap"
+        name = str(low) if low == high else f"{low}..{high}"
+        self.findings.append((low, Finding("batch", name, REMOVED, because)))
 
     def _links(self) -> None:
         for number, header in self._headers.items():
@@ -176,6 +214,14 @@ class Chain:
             self._note(head.number, CHANGED, "its digest is not the expected one")
 
 
+def _place_before(looked: Sequence[_Looked]) -> int:
+    """The number before the first line: by the first batch that can be trusted."""
+    for place, one in enumerate(looked):
+        if one.trusted:
+            return max(0, one.number - place - 1) if place else 0
+    return max(0, looked[0].number - 1) if looked else 0
+
+
 class _NumberOnly(msgspec.Struct):
     number: int
 
@@ -187,6 +233,6 @@ class _HeaderOnly(msgspec.Struct):
 def _number(line: str) -> int | None:
     try:
         number = msgspec.json.decode(line, type=_HeaderOnly).header.number
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return number if number > 0 else None

@@ -27,6 +27,7 @@ class Manifest:
         fetched_at: when the records were read.
         head: where the chain came to at that time.
         partial: whether it holds the records of one resource only.
+        disturbed: batches that were read from behind something else that was in their place.
     """
 
     organization: str | None = None
@@ -35,6 +36,7 @@ class Manifest:
     fetched_at: int | None = None
     head: ExpectedHead | None = None
     partial: bool = False
+    disturbed: tuple[int, ...] = ()
 
 
 def lines(folder: Path, kind: str) -> Iterator[str]:
@@ -65,7 +67,15 @@ def manifest(folder: Path) -> Manifest:
         return Manifest()
     try:
         return _manifest(json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise DeployError(f"{file} cannot be understood: {error}") from error
 
 
@@ -78,6 +88,7 @@ def _manifest(said: Any) -> Manifest:  # noqa: ANN401 - whatever the file holds
         fetched_at=_time(said.get("fetched_at")),
         head=None if head is None else ExpectedHead(int(head["number"]), str(head["digest"])),
         partial=said.get("resource_type") is not None,
+        disturbed=tuple(int(number) for number in said.get("disturbed") or ()),
     )
 
 

@@ -20,7 +20,12 @@ class Finding:
     because: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} was {self.problem}: {self.because}"
+        # Whoever wrote a name may have meant it for a terminal, or for whoever reads the lines.
+        return _plain(f"{self.kind} {self.name} was {self.problem}: {self.because}")
+
+
+def _plain(text: str) -> str:
+    return "".join(one if one.isascii() and one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def batch_finding(number: int, problem: str, because: str) -> Finding:
@@ -42,9 +47,11 @@ class Report:
         batches: numbers of the first and the last batch, or None.
         span: times of the oldest and the newest verified record, or None.
         verified: records that are in a batch as they are in the export.
-        retired: records that are missing and whose time was over.
+        retired: records that are missing and whose time was over, and those that are there and
+            whose batch's time was over.
         waiting: records that are too new to be in a batch.
         older: records from before the first batch of all.
+        first_unknown: the batch before the first, where it may seal records of the range.
         end_known: whether anything said where the chain must end.
         findings: first those about batches, by number, then those about records, by time.
     """
@@ -56,5 +63,6 @@ class Report:
     retired: int = 0
     waiting: int = 0
     older: int = 0
+    first_unknown: int | None = None
     end_known: bool = False
     findings: list[Finding] = field(default_factory=list)

@@ -7,13 +7,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.evidence.canonical import canonical
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record_form import form_hash
 from infra.audit_chain import Chain, ExpectedHead, milliseconds
-from infra.audit_findings import CHANGED, INSERTED, REMOVED, Finding, Report, record_finding
+from infra.audit_findings import (
+    CHANGED,
+    INSERTED,
+    REMOVED,
+    Finding,
+    Report,
+    batch_finding,
+    record_finding,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from chalicelib.evidence.sealed_batch import Header
+
+# A stream brings a record within a day, or never.
+_LATE_MS = 25 * 3_600_000
+_SKEW_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +44,7 @@ class Asked:
         head: where the chain has to come to, where somebody says.
         grace: how much older than the newest batch a record may be and not sealed yet.
         partial: the export leaves records out, so none can be missed.
+        disturbed: batches that something else was put over, or that were hidden.
     """
 
     key: ec.EllipticCurvePublicKey
@@ -39,6 +55,7 @@ class Asked:
     head: ExpectedHead | None = None
     grace: int = 900_000
     partial: bool = False
+    disturbed: tuple[int, ...] = ()
 
     def covers(self, at: int) -> bool:
         """Whether the export should have what is of this time."""
@@ -51,6 +68,8 @@ def verify(batches: Sequence[str], records: Iterable[str], asked: Asked) -> Repo
     """Look at every batch and every record; each a line of JSON."""
     chain = Chain(asked.key, asked.organization, asked.head)
     chain.take(batches)
+    because = "it was hidden, or something else put over it; the export has it as it was signed"
+    chain.findings += [(one, batch_finding(one, CHANGED, because)) for one in asked.disturbed]
     work = _Records(chain, asked)
     for line in records:
         work.take(line)
@@ -58,6 +77,7 @@ def verify(batches: Sequence[str], records: Iterable[str], asked: Asked) -> Repo
     report = work.report
     report.organization = chain.organization
     report.batches = chain.span
+    report.first_unknown = _first_unknown(chain.first, asked)
     report.end_known = asked.head is not None
     # Sorting is stable: what was found first about a batch or a moment stays first.
     about_batches = [finding for _, finding in sorted(chain.findings, key=lambda one: one[0])]
@@ -66,14 +86,22 @@ def verify(batches: Sequence[str], records: Iterable[str], asked: Asked) -> Repo
     return report
 
 
+def _first_unknown(first: Header | None, asked: Asked) -> int | None:
+    """The batch before the first one of an export that may begin too late."""
+    if first is None or first.number == 1 or asked.partial:
+        return None
+    begins = 0 if asked.since is None else asked.since - _SKEW_MS
+    return first.number - 1 if milliseconds(first.sealed_at) >= begins else None
+
+
 class _Records:
     def __init__(self, chain: Chain, asked: Asked) -> None:
         self._chain = chain
         self._asked = asked
         self._times: tuple[int, int] | None = None
-        newest = chain.sealed_at
         # What is newer than this may wait for its batch.
-        self._settled = (asked.now if newest is None else newest) - asked.grace
+        self._settled = _settled(chain.sealed_at, asked)
+        self._expired = _expired(chain.first, asked.now)
         self.findings: list[tuple[int, Finding]] = []
         self.report = Report()
 
@@ -121,18 +149,48 @@ class _Records:
             self.report.waiting += 1
         elif first is not None and first.number == 1 and at < milliseconds(first.first):
             self.report.older += 1
+        elif first is not None and first.number > 1 and at < self._expired:
+            self.report.retired += 1
         else:
             self._note(at, name, INSERTED, "no batch seals it")
 
 
+def _settled(newest: int | None, asked: Asked) -> int:
+    """The time before which every record must be sealed.
+
+    A stream brings a record within a day or never: so an end that was cut off does not make all
+    that came after it look new.
+    """
+    until = asked.now if asked.until is None else min(asked.now, asked.until)
+    latest = until - _LATE_MS
+    return max(latest, (asked.now if newest is None else newest) - asked.grace)
+
+
+def _expired(first: Header | None, now: int) -> int:
+    """The time before which a record may outlive the batch that sealed it."""
+    if first is None:
+        return 0
+    kept = milliseconds(first.retain_until) - milliseconds(first.last)
+    return min(milliseconds(first.first), now - kept)
+
+
 def _read(line: str) -> tuple[Any, str, int | None]:
-    """A line's form, identifier and time; what cannot be read has no form and no time."""
+    """A line's form, identifier and time; what cannot be read has no form and no time.
+
+    A form has one spelling: a line of another one (a member twice) may show each reader another
+    record.
+    """
     try:
         form = json.loads(line)
         name = form["id"] + ""  # a text, or no identifier
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None, "(a line that cannot be read)", None
     try:
-        return form, name, milliseconds(form["time"])
+        at = milliseconds(form["time"])
     except (ValueError, KeyError, TypeError, OverflowError):
-        return form, name, None
+        at = None
+    try:
+        spelled = canonical(form) == line.strip().encode("ascii")
+    except (ValueError, TypeError, RecursionError):
+        spelled = False
+    return form if spelled else None, name, at

@@ -35,6 +35,11 @@ HASHING_ROUTES = (
     ("POST", "/api/auth/login"),
     ("POST", "/api/v1/invitations/accept"),
 )
+# What these cost is a worker that waits for an identity provider; the application lets 20 a second.
+ASKING_ROUTES = (
+    ("GET", "/api/v1/auth/oidc/{organization_id}/start"),
+    ("GET", "/api/v1/auth/oidc/{organization_id}/callback"),
+)
 HASHING_RATE_LIMIT = 25
 HASHING_BURST_LIMIT = 50
 
@@ -146,7 +151,7 @@ def finish_stage(target: Target, rest_api_id: str) -> None:
             *_limits("/*/*", RATE_LIMIT, BURST_LIMIT),
             *(
                 operation
-                for method, path in HASHING_ROUTES
+                for method, path in (*HASHING_ROUTES, *ASKING_ROUTES)
                 for operation in _limits(
                     f"/{path.replace('/', '~1')}/{method}", HASHING_RATE_LIMIT, HASHING_BURST_LIMIT
                 )

@@ -256,7 +256,7 @@ MODULES: dict[str, dict[str, Access]] = {
         f"PUT {_IDENTITY_PROVIDER}": _MANAGES_PEOPLE,
         f"DELETE {_IDENTITY_PROVIDER}": _MANAGES_PEOPLE,
         "GET /api/v1/auth/oidc/{organization_id}/start": _ANYBODY,
-        "GET /api/v1/auth/oidc/callback": _ANYBODY,
+        "GET /api/v1/auth/oidc/{organization_id}/callback": _ANYBODY,
     },
 }
 """The rows of each module of views."""

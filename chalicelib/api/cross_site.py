@@ -14,6 +14,7 @@ from chalicelib.errors import Forbidden
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OWN_SITE = {"same-origin", "none"}
+_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 
 
 def check(request: Request) -> None:
@@ -33,6 +34,7 @@ def check(request: Request) -> None:
 
 
 def own_origin(request: Request) -> str:
-    """Scheme, host and port of the API as browsers name it."""
+    """Scheme, host and port of the API as browsers name it: in lower case, no default port."""
     url = urllib.parse.urlsplit(public_url(request, runtime.current().settings.public_url))
-    return f"{url.scheme}://{url.netloc}"
+    place = url.netloc.lower().removesuffix(_DEFAULT_PORTS.get(url.scheme, ":"))
+    return f"{url.scheme}://{place}"

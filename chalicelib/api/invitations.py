@@ -22,7 +22,7 @@ def create_invitation(caller: Caller) -> Response:
     """Invite somebody; the secret is in this answer and nowhere else."""
     wanted = requests.body(api.current_request, invitation_flow.InviteRequest)
     invited = invitation_flow.invite(runtime.current().patience, caller.origin, wanted)
-    shape = member_shapes.invitation(invited.row, caller.origin.now)
+    shape = member_shapes.invitation(invited.row, "pending")
     return answer({**shape, "invitation": invited.secret}, 201)
 
 
@@ -37,9 +37,12 @@ def list_invitations(caller: Caller) -> Response:
         after=position[0] if position else None,
         limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
     )
+    # An invitation ends with its maker's power to invite, which no write to its row tells.
+    said = offers.statuses(origin.organization, page.rows, origin.now)
+    shown = zip(page.rows, said, strict=True)
     return answer(
         {
-            "invitations": [member_shapes.invitation(row, origin.now) for row in page.rows],
+            "invitations": [member_shapes.invitation(row, status) for row, status in shown],
             "next_cursor": page.next
             and cursors.encode(keyring, origin.organization, _LIST, given, [page.next]),
         }
@@ -51,7 +54,8 @@ def revoke_invitation(caller: Caller, invitation_id: str) -> Response:
     """Take an invitation back. Doing so twice changes nothing."""
     requests.query(api.current_request)
     row = invitation_flow.revoke(runtime.current().patience, caller.origin, invitation_id)
-    return answer(member_shapes.invitation(row, caller.origin.now))
+    status = invitation_flow.status_of(row, caller.origin.now)
+    return answer(member_shapes.invitation(row, status))
 
 
 @api.route("/accept", methods=["POST"])

@@ -11,6 +11,7 @@ from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
 from chalicelib.flows import me as me_flow
 from chalicelib.flows import my_organizations, my_sessions
+from chalicelib.flows.my_organizations import Belonging
 from chalicelib.store.people import PersonItem
 
 api = Api(__name__, prefix="/api/v1/me")
@@ -44,11 +45,16 @@ def _me(caller: Caller, person: PersonItem) -> dict[str, Any]:
         "projects": here.project_roles,
         "scopes": sorted(scopes) if scopes is not None else None,
         "credential": caller.origin.credential,
-        "organizations": [
-            session_answers.organization(one)
-            for one in my_organizations.of_person(person.pk, str(person.home))
-        ],
+        "organizations": [session_answers.organization(one) for one in _known(caller, person)],
     }
+
+
+def _known(caller: Caller, person: PersonItem) -> list[Belonging]:
+    here = caller.operator
+    if here.scopes is None or "organization:read" in here.scopes:
+        return my_organizations.of_person(person.pk, str(person.home))
+    # A token that may not read organizations names none but its own.
+    return my_organizations.read(person.pk, [here.organization.organization])
 
 
 @api.route("/password", methods=["POST"])

@@ -3,7 +3,6 @@
 from typing import Any
 
 from chalicelib.evidence.envelope import rfc3339
-from chalicelib.flows import invitations as invitation_flow
 from chalicelib.flows import organization_keys as key_flow
 from chalicelib.flows.joining import Joined
 from chalicelib.flows.members import Member
@@ -53,11 +52,11 @@ def account(row: PersonItem) -> dict[str, Any]:
     }
 
 
-def invitation(row: PersonItem, now: int) -> dict[str, Any]:
-    """An invitation."""
+def invitation(row: PersonItem, status: str) -> dict[str, Any]:
+    """An invitation, with what whoever accepts it would be told."""
     return {
         "invitation_id": invitations.identifier(row),
-        "status": invitation_flow.status_of(row, now),
+        "status": status,
         "role": row.role,
         "projects": row.projects or {},
         "note": row.note,

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from chalicelib.store.identity_providers import IdentityProvider
 
 COOKIE = "__Host-rollcall_oidc"
-_CALLBACK = "/auth/oidc/callback"
+_CALLBACK = "/auth/oidc/{organization_id}/callback"
 _COOKIE_SECONDS = 600
 _ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _PROVIDER = "/organizations/{organization_id}/identity-provider"
-# Codes of some providers have more than a thousand characters.
-_LONGEST_PARAMETER = 4096
+# Codes of some providers have more than a thousand characters. What is longer than this, some
+# provider would refuse as no request at all.
+_LONGEST_PARAMETER = 2048
 _NO_TRACE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 api = Api(__name__)
 
@@ -40,7 +41,7 @@ def get_identity_provider(organization_id: str, caller: Caller) -> Response:
 
     requests.query(api.current_request)
     _require_own(organization_id, caller)
-    return answer(_shape(oidc_configuration.get(organization_id)))
+    return answer(_shape(organization_id, oidc_configuration.get(organization_id)))
 
 
 @api.route(_PROVIDER, methods=["PUT"])
@@ -52,7 +53,7 @@ def put_identity_provider(organization_id: str, caller: Caller) -> Response:
     _require_own(organization_id, caller)
     now = runtime.current()
     provider = oidc_configuration.put(now.keyring, now.patience, caller.origin, wanted)
-    return answer(_shape(provider))
+    return answer(_shape(organization_id, provider))
 
 
 @api.route(_PROVIDER, methods=["DELETE"])
@@ -69,28 +70,29 @@ def delete_identity_provider(organization_id: str, caller: Caller) -> Response:
 @api.route("/auth/oidc/{organization_id}/start", methods=["GET"])
 def start_oidc_login(organization_id: str) -> Response:
     """Send the browser to the organization's provider."""
-    from chalicelib.flows import oidc_configuration, oidc_login  # noqa: PLC0415
+    from chalicelib.flows import oidc_login  # noqa: PLC0415
 
     requests.query(api.current_request)
     _require_own_navigation(api.current_request)
-    if not ids.is_a(ids.ORGANIZATION, organization_id):
-        raise oidc_configuration.unknown()
-    now = runtime.current()
-    started = oidc_login.start(
-        _tools(), organization_id, _redirect_uri(api.current_request), now.clock()
-    )
+    _require_identifier(organization_id)
+    request = api.current_request
+    visit = session_answers.visit(request)
+    redirect_uri = _redirect_uri(request, organization_id)
+    started = oidc_login.start(_tools(), visit, organization_id, redirect_uri)
     cookie = f"{COOKIE}={started.cookie}; {_ATTRIBUTES}; Max-Age={_COOKIE_SECONDS}"
     return Response("", {"Location": started.url, "Set-Cookie": cookie, **_NO_TRACE}, 302)
 
 
 @api.route(_CALLBACK, methods=["GET"])
-def finish_oidc_login() -> Response:
+def finish_oidc_login(organization_id: str) -> Response:
     """Take the provider's answer and open a session."""
     from chalicelib.flows import oidc_login  # noqa: PLC0415
 
     request = api.current_request
     given = _returned(request)
+    _require_identifier(organization_id)
     returned = oidc_login.Returned(
+        organization=organization_id,
         cookie=bearers.cookie(request, COOKIE),
         state=given.get("state"),
         code=given.get("code"),
@@ -98,7 +100,8 @@ def finish_oidc_login() -> Response:
         error=given.get("error"),
     )
     visit = session_answers.visit(request)
-    session = oidc_login.finish(_tools(), visit, returned, _redirect_uri(request))
+    redirect_uri = _redirect_uri(request, organization_id)
+    session = oidc_login.finish(_tools(), visit, returned, redirect_uri)
     (here,) = my_organizations.read(session.user, [session.organization]) or (None,)
     if here is None:
         raise moved()
@@ -107,6 +110,13 @@ def finish_oidc_login() -> Response:
     spent = f"{COOKIE}=; {_ATTRIBUTES}; Max-Age=0"
     done.headers |= {**_NO_TRACE, "Set-Cookie": [done.headers["Set-Cookie"], spent]}
     return done
+
+
+def _require_identifier(organization: str) -> None:
+    from chalicelib.flows import oidc_configuration  # noqa: PLC0415
+
+    if not ids.is_a(ids.ORGANIZATION, organization):
+        raise oidc_configuration.unknown()
 
 
 def _require_own_navigation(request: Request) -> None:
@@ -123,7 +133,8 @@ def _returned(request: Request) -> dict[str, str]:
     for name in ("state", "code", "iss", "error"):
         values = sent.get(name, [])
         if len(values) > 1 or any(
-            not value.isprintable() or len(value) > _LONGEST_PARAMETER for value in values
+            not (value.isascii() and value.isprintable()) or len(value) > _LONGEST_PARAMETER
+            for value in values
         ):
             raise requests.bad_parameter(name, "given more than once, too long, or not printable")
         if values:
@@ -144,12 +155,12 @@ def _tools() -> "Tools":
     return Tools(now.keyring, now.providers, now.patience, now.refusals)
 
 
-def _redirect_uri(request: Request) -> str:
+def _redirect_uri(request: Request, organization: str) -> str:
     base = requests.public_url(request, runtime.current().settings.public_url)
-    return f"{base}/api/v1{_CALLBACK}"
+    return f"{base}/api/v1{_CALLBACK.format(organization_id=organization)}"
 
 
-def _shape(provider: "IdentityProvider") -> dict[str, Any]:
+def _shape(organization: str, provider: "IdentityProvider") -> dict[str, Any]:
     return {
         "issuer": provider.issuer,
         "client_id": provider.client_id,
@@ -160,5 +171,5 @@ def _shape(provider: "IdentityProvider") -> dict[str, Any]:
         "status": provider.status,
         "changed_at": rfc3339(provider.changed_at),
         "changed_by": provider.changed_by,
-        "redirect_uri": _redirect_uri(api.current_request),
+        "redirect_uri": _redirect_uri(api.current_request, organization),
     }

@@ -81,16 +81,16 @@ class Directory:
             ProviderError: it did not answer, or not as the standard says.
         """
         known = self._asked(issuer)
-        raw = self._guarded(
-            issuer,
-            lambda: provider.exchange_code(
-                self._fetcher,
-                known.metadata,
-                client,
-                code=code,
-                redirect_uri=redirect_uri,
-                verifier=challenge.verifier,
-            ),
+        self._check_failed(issuer)
+        # What fails here is not held against the provider: an issuer serves many organizations,
+        # and client and code are of one of them, or anybody's invention.
+        raw = provider.exchange_code(
+            self._fetcher,
+            known.metadata,
+            client,
+            code=code,
+            redirect_uri=redirect_uri,
+            verifier=challenge.verifier,
         )
         said = id_token.header(raw)
         expected = Expected(issuer, client.client_id, challenge.nonce, self._clock())
@@ -102,9 +102,17 @@ class Directory:
                 refused = error
         raise refused or TokenError("key_unknown")
 
-    def _asked(self, issuer: str) -> _Known:
+    def knows(self, issuer: str) -> bool:
+        """Whether a browser can be sent there without asking the provider."""
+        return self._fresh(issuer) is not None
+
+    def _fresh(self, issuer: str) -> _Known | None:
         known = self._known.get(issuer)
-        if known is None or not 0 <= self._clock() - known.at < KEPT_MS:
+        return known if known and 0 <= self._clock() - known.at < KEPT_MS else None
+
+    def _asked(self, issuer: str) -> _Known:
+        known = self._fresh(issuer)
+        if known is None:
             metadata = self._guarded(issuer, lambda: provider.discover(self._fetcher, issuer))
             if len(self._known) >= _MOST_PROVIDERS:
                 self._known.clear()
@@ -139,10 +147,14 @@ class Directory:
             raise ProviderError("keys_unreadable", f"status {answer.status}")
         return id_token.keys_of(answer.body)
 
-    def _guarded(self, issuer: str, ask: Callable[[], Result]) -> Result:
+    def _check_failed(self, issuer: str) -> None:
         at, reason = self._failed.get(issuer, (0, ""))
         if 0 <= self._clock() - at < FAILED_MS:
             raise ProviderError(reason, "it failed a moment ago and is not asked again yet")
+
+    def _guarded(self, issuer: str, ask: Callable[[], Result]) -> Result:
+        """Ask for metadata or keys, unless that failed a moment ago."""
+        self._check_failed(issuer)
         try:
             return ask()
         except ProviderError as error:

@@ -39,12 +39,13 @@ class Client:
     secret: str | None = field(repr=False)
 
 
-class Challenge(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Challenge:
     """What binds an answer of the provider to the browser that asked."""
 
-    state: str
-    nonce: str
-    verifier: str
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
 
 
 class _TokenAnswer(msgspec.Struct, frozen=True):

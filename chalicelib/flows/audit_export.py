@@ -3,19 +3,22 @@
 import msgspec
 
 from chalicelib import ids
-from chalicelib.errors import NotFound
+from chalicelib.errors import NotFound, TooMany
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import AuditExportRequested
 from chalicelib.evidence.record import Origin, success
 from chalicelib.flows.audit_trail import AuditQuery
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.sealed_range import Head
-from chalicelib.store import audit_records, jobs
+from chalicelib.store import audit_records, export_places, jobs
 from chalicelib.store.export_bucket import KEPT_MS, ExportBucket, ExportFile
 from chalicelib.store.jobs import DONE, EXPORT_AUDIT_RECORDS, JobItem
 from chalicelib.store.transaction import Transaction
 
+MOST_AT_ONCE = 3
+"""Exports of one organization: all jobs share the shards of one stream."""
 _URL_SECONDS = 300
+_AGAIN_SECONDS = 30
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -74,13 +77,18 @@ def request(patience: Patience, origin: Origin, query: AuditQuery) -> JobItem:
     repeated step by step must not see more each time.
 
     Raises:
+        TooMany: as many are under way as there may be.
         Contention: to be repeated.
     """
     job = ids.new(ids.JOB)
     until = min(query.until, origin.now)
     resource_type, resource_id = query.resource or (None, None)
     for _ in patience.rounds():
+        places = export_places.read(origin.organization, origin.now)
+        if len(places.jobs - {job}) >= MOST_AT_ONCE:
+            raise _too_many()
         transaction = Transaction()
+        export_places.take(transaction, origin.organization, places, job, origin.now)
         jobs.start(
             transaction,
             origin.organization,
@@ -107,9 +115,17 @@ def request(patience: Patience, origin: Origin, query: AuditQuery) -> JobItem:
         )
         cancelled = transaction.write()
         # Refused: the SDK sent it again after a lost answer, and the row in the way is ours.
-        if cancelled is None or not cancelled.contended:
+        if cancelled is None or "job" in cancelled.refused:
             break
     return _find(origin.organization, job)
+
+
+def _too_many() -> TooMany:
+    return TooMany(
+        f"{MOST_AT_ONCE} exports are under way. Ask again when one of them has ended.",
+        code="too_many_exports",
+        seconds=_AGAIN_SECONDS,
+    )
 
 
 def get(bucket: ExportBucket, organization: str, job: str, now: int) -> Export:

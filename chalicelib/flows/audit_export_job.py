@@ -78,9 +78,9 @@ def _with_next_records(
     tools: StepTools, organization: str, row: JobItem, position: Position
 ) -> tuple[Position, bool]:
     """The position after the next file, and whether there may be more."""
-    rows = audit_trail.rows(
-        organization, _query(row), Span(position.after, MOST_RECORDS_A_FILE, newest_first=False)
-    )
+    span = Span(position.after, MOST_RECORDS_A_FILE, newest_first=False)
+    # Read strongly: a record that a batch seals and that is not here is one that was removed.
+    rows = audit_trail.rows(organization, _query(row), span, consistent=True)
     lines: list[str] = []
     after = position.after
     more = True

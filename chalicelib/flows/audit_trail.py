@@ -39,10 +39,18 @@ def page(
     return shown[:limit], str(shown[limit - 1].sort) if more else None
 
 
-def rows(organization: str, wanted: AuditQuery, span: Span) -> Iterator[AuditRecordItem]:
-    """All records of a query from a position on, read lazily."""
+def rows(
+    organization: str, wanted: AuditQuery, span: Span, *, consistent: bool = False
+) -> Iterator[AuditRecordItem]:
+    """All records of a query from a position on, read lazily.
+
+    `consistent`: with all that was written before; those of one resource come from an index,
+    which cannot promise it.
+    """
     if wanted.resource is None:
-        return audit_records.between(organization, span, since=wanted.since, until=wanted.until)
+        return audit_records.between(
+            organization, span, since=wanted.since, until=wanted.until, consistent=consistent
+        )
     return audit_records.of_resource(
         organization, *wanted.resource, span, since=wanted.since, until=wanted.until
     )

@@ -23,7 +23,7 @@ from chalicelib.evidence.member_events import (
     OrganizationKeyRevoked,
 )
 from chalicelib.evidence.record import success
-from chalicelib.flows import counting, end_agents, tokens
+from chalicelib.flows import counting, end_agents, oidc_configuration, tokens
 from chalicelib.flows.deletion import Parent
 from chalicelib.flows.job_steps import StepTools
 from chalicelib.flows.tokens import RevokeTokenRequest
@@ -53,10 +53,16 @@ Thing = TypeVar("Thing")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What was found and changed; `counted` are agents and tokens."""
+    """What was found: what was changed (`counted` are agents and tokens), and what could not be."""
 
     counted: int = 0
     others: int = 0
+    refused: int = 0
+
+
+def _written(transaction: Transaction) -> Found:
+    """Write a change. Refused: somebody changed the row, and the next pass will see."""
+    return Found(others=1) if transaction.write() is None else Found(refused=1)
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -132,14 +138,14 @@ def _end_agents(run: Run, environment: str) -> Iterator[Found]:
         # Those that ended before leave the lists alone: their end has its evidence already.
         ended = [row.agent_id for row in left if row.status == REVOKED]
         forgotten = _forget(run, ended, agent_identities.forget)
-        yield Found(counted=len(alive) + forgotten, others=len(ended) - forgotten)
+        yield Found(counted=len(alive) + forgotten, refused=len(ended) - forgotten)
 
 
 def _forget_tokens(run: Run, environment: str) -> Iterator[Found]:
     for rows in _tokens(run, environment):
         names = [row.token for row in rows if row.status == enrollment_tokens.REVOKED]
         forgotten = _forget(run, names, enrollment_tokens.forget)
-        yield Found(counted=forgotten, others=len(rows) - forgotten)
+        yield Found(counted=forgotten, refused=len(rows) - forgotten)
 
 
 def _forget(run: Run, names: list[str], forget: Callable[..., None]) -> int:
@@ -182,8 +188,7 @@ def project_roles(run: Run) -> Iterator[Found]:
                 project=project,
             ),
         )
-        transaction.write()  # Refused: somebody changed the row, and the next pass will see.
-        yield Found(others=1)
+        yield _written(transaction)
 
 
 # -------------------------------------------------------------------- of an organization
@@ -204,17 +209,18 @@ def _invitations(run: Run) -> Iterator[Found]:
         if row.status == people.ACTIVE:
             name = invitations.identifier(row)
             _record(run, transaction, InvitationRevoked(invitation_id=name), ("invitation", name))
-        transaction.write()
-        yield Found(others=1)
+        yield _written(transaction)
 
 
 def _identity_provider(run: Run) -> Iterator[Found]:
-    row = organizations.find(run.organization, identity_providers.ITEM)
-    if row is not None:
+    provider = identity_providers.find(run.organization)
+    if provider is not None:
         transaction = Transaction()
+        row = OrganizationItem(run.organization, identity_providers.ITEM)
         transaction.delete("provider", row, OrganizationItem.organization.exists())
-        transaction.write()
-        yield Found(others=1)
+        detail = oidc_configuration.changed(provider, oidc_configuration.REMOVED)
+        _record(run, transaction, detail, ("organization", run.organization))
+        yield _written(transaction)
 
 
 def _keys(run: Run) -> Iterator[Found]:
@@ -224,13 +230,11 @@ def _keys(run: Run) -> Iterator[Found]:
         if row.status == ACTIVE:
             detail = OrganizationKeyRevoked(organization_key_id=name)
             _record(run, transaction, detail, ("organization_key", name))
-        transaction.write()
-        yield Found(others=1)
+        yield _written(transaction)
     if organization_keys.turn(run.organization):
         transaction = Transaction()
         organization_keys.forget_turn(transaction, run.organization)
-        transaction.write()
-        yield Found(others=1)
+        yield _written(transaction)
 
 
 def _members(run: Run) -> Iterator[Found]:
@@ -246,8 +250,7 @@ def _members(run: Run) -> Iterator[Found]:
                 user_id=str(row.user), role=row.role, projects=dict(row.projects or {})
             )
             _record(run, transaction, detail, ("user", str(row.user)))
-        transaction.write()
-        yield Found(others=1)
+        yield _written(transaction)
 
 
 def _record(run: Run, transaction: Transaction, detail: Detail, resource: tuple[str, str]) -> None:

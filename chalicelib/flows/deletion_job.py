@@ -50,7 +50,7 @@ from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.transaction import Transaction
 
 SETTLED_MS = 15_000
-_LONGEST_WAIT_SECONDS = 2.0
+_LONGEST_WAIT_SECONDS = 0.5
 """A shard of the stream has other jobs, too: they get their turn in between."""
 # Soon at first, then more seldom: each note is one more record in the stream.
 _FIRST_TOLD_MS = 1_000
@@ -63,13 +63,15 @@ class Position(msgspec.Struct, frozen=True):
     Args:
         changed_at: when the last pass that found something ended; or when everything was closed.
         began_at: when the present pass began, of which earlier steps made a part.
-        found: whether it has found anything.
+        found: whether it has changed anything.
+        refused: whether it has found anything that it could not change.
         after: the last environment that it is through with.
     """
 
     changed_at: int
     began_at: int | None = None
     found: bool = False
+    refused: bool = False
     after: str = ""
 
 
@@ -122,6 +124,10 @@ class _Step:
                 return self.progress(waits=min(_LONGEST_WAIT_SECONDS, (settled_at - now) / 1000))
             position = self._position = msgspec.structs.replace(position, began_at=now)
         self._pass(run)
+        if self._position.refused and not self._position.found:
+            # What stands in the way may do so for ever: that is an attempt, of which some pass.
+            self._position = Position(self._tools.clock())
+            return msgspec.structs.replace(self.progress(error="refused"), in_vain=True)
         if self._position.found or (position.began_at or 0) < settled_at:
             changed_at = self._tools.clock() if self._position.found else position.changed_at
             self._position = Position(changed_at)
@@ -146,10 +152,12 @@ class _Step:
 
     def _watch(self, children: Iterator[Found]) -> None:
         for found in children:
-            if found.counted or found.others:
-                self._processed += found.counted
-                self._position = self._position and msgspec.structs.replace(
-                    self._position, found=True
+            self._processed += found.counted
+            if self._position is not None:
+                self._position = msgspec.structs.replace(
+                    self._position,
+                    found=self._position.found or bool(found.counted or found.others),
+                    refused=self._position.refused or bool(found.refused),
                 )
             if self._tools.time_is_up():
                 raise _TimeIsUp

@@ -35,6 +35,10 @@ class ExchangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     labels: Labels = {}
     csr: Pem | None = None
 
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"ExchangeRequest(hostname={self.hostname!r})"
+
 
 class EnrollTools(msgspec.Struct, frozen=True):
     """What the exchange needs from outside."""

@@ -16,9 +16,8 @@ from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Note, ProjectId
 from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
-from chalicelib.flows.members_of_projects import ProjectRole
 from chalicelib.flows.projects import organization_closed
-from chalicelib.permissions import Role
+from chalicelib.permissions import ProjectRole, Role
 from chalicelib.store import audit_records, invitations, organizations, parents
 from chalicelib.store.invitations import PART, USED
 from chalicelib.store.people import ACTIVE, REVOKED, PersonItem

@@ -52,6 +52,7 @@ class Progress(msgspec.Struct, frozen=True):
         position: where the next step goes on, for kinds that keep such a thing.
         waits: nothing went wrong and there is more to do, after so many seconds; such a step is no
             attempt. None where coming no further counts as one.
+        in_vain: an attempt, whatever the position says.
         ending: adds what changes together with the last step, from the time that it is given;
             it is asked anew where other writers were in the way.
     """
@@ -63,6 +64,7 @@ class Progress(msgspec.Struct, frozen=True):
     position: dict[str, Any] | None = None
     waits: float | None = None
     ending: Callable[[Transaction, int], None] | None = None
+    in_vain: bool = False
 
 
 Work = Callable[[StepTools, str, JobItem], Progress]
@@ -100,6 +102,8 @@ def step(
 
 
 def _came_further(row: JobItem, progress: Progress) -> bool:
+    if progress.in_vain:
+        return False
     moved = progress.position is not None and progress.position != row.position
     return moved or progress.processed > int(row.processed)
 

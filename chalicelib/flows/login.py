@@ -36,6 +36,10 @@ class LoginRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     organization: OrganizationId | None = None
     cookie: bool = True
 
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"LoginRequest(username={self.username!r})"
+
 
 class LoggedIn(msgspec.Struct, frozen=True):
     """The session, what the person is in its organization, and where else they may go."""

@@ -83,7 +83,7 @@ def reserve(
     outcome = _ask(patience, lambda: login_attempts.reserve_known(known, OF_NAME, now), "name")
     is_known = not isinstance(outcome, Unknown)
     if not is_known:
-        _ask(patience, lambda: login_attempts.reserve(of_source, OF_SOURCE, now), "source")
+        count_source(patience, of_source, now)
     try:
         spend(now, cost)
     except TooMany:
@@ -101,15 +101,30 @@ def _give_back(pk: str) -> None:
         login_attempts.give_back(pk)
 
 
-def spend(now: int, cost: int = 1) -> None:
+def count_source(patience: Patience, pk: str, now: int) -> None:
+    """Count an attempt in the row of a source.
+
+    Raises:
+        TooMany: too often, from there.
+        Contention: to be repeated.
+    """
+    _ask(patience, lambda: login_attempts.reserve(pk, OF_SOURCE, now), "source")
+
+
+def spend(now: int, cost: int = 1, *, budget: str = "login#budget") -> None:
     """Take what hashing so many passwords costs from what this moment has for the stage.
+
+    Args:
+        now: milliseconds since the epoch.
+        cost: how much.
+        budget: from which; each has as much in a slice.
 
     Raises:
         TooMany: it has no more.
         Unavailable: the database did not answer.
     """
     moment = now // SLICE_MS
-    if not login_attempts.spend(f"login#budget#{moment}", cost, MOST_IN_A_SLICE, now):
+    if not login_attempts.spend(f"{budget}#{moment}", cost, MOST_IN_A_SLICE, now):
         count("LoginBusy")
         left = SLICE_MS - now % SLICE_MS
         raise TooMany("Too many logins at this moment.", code="login_busy", seconds=left / 1000)

@@ -29,6 +29,10 @@ class ChangePasswordRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     current_password: Password
     new_password: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return "ChangePasswordRequest()"
+
 
 def update(patience: Patience, origin: Origin, request: UpdateMeRequest) -> PersonItem:
     """Change the display name.

@@ -1,7 +1,5 @@
 """Roles of members in one project."""
 
-from typing import Literal
-
 import msgspec
 
 from chalicelib.errors import Conflict, NotFound
@@ -10,13 +8,13 @@ from chalicelib.evidence.record import Origin, success
 from chalicelib.flows import members
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.members import Member, MemberPage
+from chalicelib.permissions import ProjectRole
 from chalicelib.store import audit_records, memberships, organizations
 from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.transaction import Transaction
 
 MOST_PROJECT_ROLES = 200
 _MOST_SEEN = 1_000
-ProjectRole = Literal["project_admin", "operator", "viewer"]
 
 
 class ProjectRoleRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

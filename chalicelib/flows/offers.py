@@ -86,6 +86,31 @@ def find(claims: OpaqueClaims, now: int) -> Offer:
     return Offer(row, organization)
 
 
+def statuses(organization: str, rows: list[PersonItem], now: int) -> list[str]:
+    """What the holder of each invitation would be told now; a hundred of them at most."""
+    said = [status_of(row, now) for row in rows]
+    asked = sorted(
+        {
+            str(row.invited_by)
+            for row, status in zip(rows, said, strict=True)
+            if status == "pending" and is_of_a_person(row)
+        }
+    )
+    if not asked:
+        return said
+    members = read_all([organizations.member_row(organization, user) for user in asked])
+    accounts = read_all([people.user_row(user) for user in asked])
+    unable = {
+        user
+        for user, member, account in zip(asked, members, accounts, strict=True)
+        if not (_invites(member) and _is_active(account))
+    }
+    return [
+        "revoked" if status == "pending" and row.invited_by in unable else status
+        for row, status in zip(rows, said, strict=True)
+    ]
+
+
 def is_of_a_person(row: PersonItem) -> bool:
     """Whether a member made the invitation, and not the deployer, who is nobody's member."""
     return ids.is_a(ids.USER, str(row.invited_by))

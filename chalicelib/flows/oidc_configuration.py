@@ -90,11 +90,12 @@ def put(
             group_roles={group: str(role) for group, role in wanted.group_roles.items()},
             status=wanted.status,
             sealed_secret=_sealed(keyring, origin.organization, wanted, before),
-            changed_at=origin.now,
+            # No two say the same time: a login under way is refused by it.
+            changed_at=origin.now if before is None else max(origin.now, before.changed_at + 1),
             changed_by=origin.actor_id,
         )
         transaction = Transaction()
-        identity_providers.put(transaction, origin.organization, provider)
+        identity_providers.put(transaction, origin.organization, provider, before)
         if _write(transaction, origin, provider, provider.status):
             return provider
     raise AssertionError("unreachable: patience raises")
@@ -172,24 +173,25 @@ def _place(organization: str, issuer: str) -> str:
     return f"{organization}\n{issuer}"
 
 
+def changed(provider: IdentityProvider, status: str) -> OrganizationIdentityProviderChanged:
+    """What evidence says of a provider that was set, or taken away (`REMOVED`)."""
+    return OrganizationIdentityProviderChanged(
+        issuer=provider.issuer,
+        client_id=provider.client_id,
+        status=status,
+        groups_claim=provider.groups_claim,
+        group_roles=provider.group_roles,
+        confidential=provider.sealed_secret is not None and status != REMOVED,
+    )
+
+
 def _write(
     transaction: Transaction, origin: Origin, provider: IdentityProvider, status: str
 ) -> bool:
     acting.check_admin(transaction, origin)
+    detail = changed(provider, status)
     audit_records.put(
-        transaction,
-        success(
-            origin,
-            OrganizationIdentityProviderChanged(
-                issuer=provider.issuer,
-                client_id=provider.client_id,
-                status=status,
-                groups_claim=provider.groups_claim,
-                group_roles=provider.group_roles,
-                confidential=provider.sealed_secret is not None and status != REMOVED,
-            ),
-            resource=("organization", origin.organization),
-        ),
+        transaction, success(origin, detail, resource=("organization", origin.organization))
     )
     cancelled = transaction.write()
     if cancelled is None:

@@ -15,7 +15,7 @@ from chalicelib.evidence.federation_events import UserProvisioned
 from chalicelib.evidence.login_events import UserLoginFailed
 from chalicelib.evidence.member_events import MemberAdded, MemberUpdated
 from chalicelib.evidence.record import Origin, refusal, success
-from chalicelib.flows import members, sessions
+from chalicelib.flows import members, oidc_guard, sessions
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.refusals import RefusalLog
 from chalicelib.flows.sessions import Opened, Visit
@@ -39,12 +39,16 @@ _ACTOR = "identity_provider"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a verified ID token says of somebody."""
+    """What a verified ID token says of somebody.
+
+    `role` is by the provider's row as it was set at `mapped_at`.
+    """
 
     issuer: str
     subject: str
     display_name: str | None
     role: Role | None
+    mapped_at: int
 
 
 def identity(provider: IdentityProvider, claims: dict[str, Any]) -> Identity:
@@ -57,6 +61,7 @@ def identity(provider: IdentityProvider, claims: dict[str, Any]) -> Identity:
         subject=str(claims["sub"]),
         display_name=_shown(claims.get("name")) or _shown(claims.get("preferred_username")),
         role=next((role for role in _GREATEST_FIRST if role in roles), None),
+        mapped_at=provider.changed_at,
     )
 
 
@@ -74,7 +79,7 @@ def admit(
     Raises:
         Forbidden: no group gives a role, or the account is disabled.
         Conflict: the groups would leave the organization without an org_admin.
-        Unauthenticated: the person was changed at this very moment.
+        Unauthenticated: the provider was changed meanwhile, or taken away.
     """
     for _ in patience.rounds():
         user = identity_providers.find_person(organization, who.issuer, who.subject)
@@ -119,7 +124,7 @@ def _first_login(visit: Visit, organization: str, who: Identity) -> Opened | Non
     opened = sessions.begin(
         transaction, visit, user=user, organization=organization, method="oidc", valid_from=0
     )
-    return _written(transaction, opened, who.role)
+    return _written(transaction, opened, organization, who)
 
 
 def _login(
@@ -139,17 +144,18 @@ def _login(
         raise _refused(refusals, visit, organization, user, _disabled())
     if who.role is None:
         if member is not None:
+            _check_current(organization, who)
             members.remove(patience, _origin(visit, organization), user)
         raise _refused(refusals, visit, organization, user, _no_role())
     if member is not None and member.status != organizations.ACTIVE:
         raise _refused(refusals, visit, organization, user, _disabled())
-    if member is not None and member.role == who.role:
-        return sessions.open_session(patience, visit, person, organization, method="oidc")
     transaction = Transaction()
     if member is None:
         _add(transaction, visit, organization, user, who.role)
-    else:
+    elif member.role != who.role:
         _change(transaction, visit, member, who.role)
+    else:
+        organizations.check_member(transaction, organization, user)
     people.check_unmoved(transaction, person)
     opened = sessions.begin(
         transaction,
@@ -159,7 +165,18 @@ def _login(
         method="oidc",
         valid_from=person.valid_from,
     )
-    return _written(transaction, opened, who.role)
+    return _written(transaction, opened, organization, who)
+
+
+def _check_current(organization: str, who: Identity) -> None:
+    # A mapping that was changed meanwhile ends no membership.
+    provider = identity_providers.find_in_use(organization)
+    if provider is None or provider.changed_at != who.mapped_at:
+        raise _changed()
+
+
+def _changed() -> Unauthenticated:
+    return oidc_guard.begin_anew("login_state_invalid", "the provider was changed meanwhile")
 
 
 def _add(transaction: Transaction, visit: Visit, organization: str, user: str, role: Role) -> None:
@@ -198,14 +215,19 @@ def _change(transaction: Transaction, visit: Visit, member: OrganizationItem, ro
     )
 
 
-def _written(transaction: Transaction, opened: Opened, role: Role) -> Opened | None:
+def _written(
+    transaction: Transaction, opened: Opened, organization: str, who: Identity
+) -> Opened | None:
     """The session, or None where somebody else wrote the same rows first."""
+    identity_providers.check_in_use(transaction, organization, who.mapped_at)
     cancelled: Cancelled | None = transaction.write()
     # The SDK repeats a request whose answer was lost; the session that stands in the way is then
     # our own, for its identifier follows from 256 random bits.
     if cancelled is None or "session" in cancelled.refused:
         return opened
-    members.check_admins(cancelled, role)
+    if "provider" in cancelled.refused:
+        raise _changed()
+    members.check_admins(cancelled, who.role)
     return None
 
 

@@ -5,7 +5,6 @@ written, then the chain's head moves on: what dies between leaves a batch that t
 takes up. Of several at once, one writes a number and the others go on after it.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +16,10 @@ from chalicelib.evidence.publisher import Record, check_place
 from chalicelib.evidence.record_form import form_hash, record_form
 from chalicelib.evidence.sealed_batch import Leaf, SealedBatch
 from chalicelib.evidence.signer import Signer
+from chalicelib.flows.chain_tip import MARK_BYTES, SignedChain, mark
 from chalicelib.flows.contention import Patience
 from chalicelib.store import seals
-from chalicelib.store.evidence_bucket import EvidenceBucket, StoredBatch
+from chalicelib.store.evidence_bucket import EvidenceBucket
 from chalicelib.store.seals import Head
 
 DAY_MS = 86_400_000
@@ -27,7 +27,9 @@ DAY_MS = 86_400_000
 # older was not written by us now, and what claims to be of tomorrow would be kept for too long.
 _OLDEST_MS = 2 * DAY_MS
 _NEWEST_MS = 3_600_000
-_MARK_BYTES = 8
+# Rows outlive what their batch promises by two days: a batch must be there as long as its rows, or
+# they would look like ones that somebody inserted.
+_LOCK_MARGIN_MS = 3 * DAY_MS
 # Marks of so many records before the last batch: a stream that repeats itself repeats its end.
 _MARKS = 512
 
@@ -71,6 +73,11 @@ class SealTools:
     time_is_up: Callable[[], bool]
     retention_days: int
     forged: Callable[[str, int], None]
+
+    @property
+    def chain(self) -> SignedChain:
+        """The batches that there are."""
+        return SignedChain(self.bucket, self.signer, self.forged)
 
 
 def sealable(record: Record, now: int) -> Sealable:
@@ -122,13 +129,14 @@ def _seal(tools: SealTools, organization: str, leaves: Sequence[Leaf]) -> int:
     """Seal one organization's records; how many went into a batch of this call's."""
     rounds = tools.patience.rounds()
     while True:
-        head = seals.head(organization)
-        fresh = _unsealed(leaves, head)
+        row = seals.head(organization)
+        tip = tools.chain.tip(organization, row)
+        fresh = tools.chain.unsealed(organization, row, tip, leaves)
         if not fresh:
             return 0
         if tools.time_is_up():
             raise NotSealedError("no time is left")
-        ours = _signed(tools, organization, head, fresh)
+        ours = _signed(tools, organization, tip.head, fresh)
         there = _placed(tools, ours)
         if there is None:
             next(rounds)
@@ -137,7 +145,7 @@ def _seal(tools: SealTools, organization: str, leaves: Sequence[Leaf]) -> int:
             # Only the head's row can be wrong: the signature says that the batch is not.
             tools.forged(organization, there.header.number - 1)
         # Where this does not move the head, another took the batch up, or the next one will.
-        moved = seals.advance(organization, head, _after(head, there), tools.clock())
+        moved = seals.advance(organization, row, _after(tip.head, there), tools.clock())
         if there is ours:
             return len(fresh)
         if not moved:
@@ -156,7 +164,7 @@ def _placed(tools: SealTools, ours: SealedBatch) -> SealedBatch | None:
     stored = tools.bucket.find(organization, number)
     if stored is None:
         return None
-    found = _authentic(tools, organization, number, stored)
+    found = tools.chain.authentic(organization, number, stored)
     if found is not None:
         return found
     tools.forged(organization, number)
@@ -185,36 +193,12 @@ def _put(tools: SealTools, batch: SealedBatch, instead_of: str | None = None) ->
         header.number,
         sealed_batch.written(batch),
         # A lock that has ended already is refused; a stream may bring what is a day old.
-        locked_until=max(newest + tools.retention_days * DAY_MS, tools.clock() + DAY_MS),
+        locked_until=max(newest + tools.retention_days * DAY_MS, tools.clock()) + _LOCK_MARGIN_MS,
         instead_of=instead_of,
     )
 
 
-def _authentic(
-    tools: SealTools, organization: str, number: int, stored: StoredBatch
-) -> SealedBatch | None:
-    try:
-        batch = sealed_batch.parsed(stored.body)
-        signature = batch.raw_signature()
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    header = batch.header
-    if (header.organization, header.number) != (organization, number) or batch.flaw():
-        return None
-    return batch if tools.signer.signed(header.digest(), signature) else None
-
-
-def _unsealed(leaves: Sequence[Leaf], head: Head | None) -> list[Leaf]:
-    recent = head.recent if head else b""
-    known = {recent[at : at + _MARK_BYTES] for at in range(0, len(recent), _MARK_BYTES)}
-    return [leaf for leaf in leaves if _mark(leaf) not in known]
-
-
 def _after(head: Head | None, batch: SealedBatch) -> Head:
-    marks = b"".join(map(_mark, batch.leaves))
-    before = head.recent[-_MARKS * _MARK_BYTES :] if head else b""
+    marks = b"".join(map(mark, batch.leaves))
+    before = head.recent[-_MARKS * MARK_BYTES :] if head else b""
     return Head(batch.header.number, batch.header.digest(), before + marks)
-
-
-def _mark(leaf: Leaf) -> bytes:
-    return hashlib.sha256(leaf.id.encode()).digest()[:_MARK_BYTES]

@@ -112,7 +112,9 @@ def put_once(evidence: Evidence) -> bool:
     return True
 
 
-def between(organization: str, span: Span, *, since: int, until: int) -> Iterator[AuditRecordItem]:
+def between(
+    organization: str, span: Span, *, since: int, until: int, consistent: bool = False
+) -> Iterator[AuditRecordItem]:
     """An organization's records of a time range (milliseconds, both inclusive), day by day."""
     days = list(range(since // DAY_MS, until // DAY_MS + 1))
     for day in reversed(days) if span.newest_first else days:
@@ -122,7 +124,9 @@ def between(organization: str, span: Span, *, since: int, until: int) -> Iterato
             f"{max(since, day * DAY_MS):015d}",
             f"{min(until, (day + 1) * DAY_MS - 1):015d}{HIGHEST}",
         )
-        yield from merged(AuditRecordItem, shards, AuditRecordItem.sort, span, bounds)
+        yield from merged(
+            AuditRecordItem, shards, AuditRecordItem.sort, span, bounds, consistent=consistent
+        )
 
 
 def of_resource(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "batches"
+_NUMBERS = 10**12
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 # The second is what S3 answers while another write of the same key is under way.
 _TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
@@ -101,6 +102,46 @@ class EvidenceBucket:
             raise _unavailable(error) from error
         except BotoCoreError as error:
             raise _unavailable(error) from error
+
+    def last(self, organization: str, *, below: int = _NUMBERS) -> int | None:
+        """The highest number that has an object, or None; numbers may be missing below it.
+
+        Nobody lists a year of batches: whether there is one after a number is one request.
+
+        Raises:
+            Unavailable: S3 did not answer, or refuses.
+        """
+        low = self._next(organization, 0, below)
+        if low is None:
+            return None
+        step = 1
+        while (found := self._next(organization, low + step, below)) is not None:
+            low, step = found, 2 * step
+        high = low + step
+        while low < high:
+            middle = (low + high) // 2
+            found = self._next(organization, middle, below)
+            low, high = (low, middle) if found is None else (found, high)
+        return low
+
+    def _next(self, organization: str, number: int, below: int) -> int | None:
+        if number >= below:
+            return None
+        prefix = f"{PREFIX}/{organization}/"
+        try:
+            answer = self._client.list_objects_v2(
+                Bucket=self._bucket,
+                Prefix=prefix,
+                StartAfter=batch_key(organization, number),
+                MaxKeys=1,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable(error) from error
+        for one in answer.get("Contents", []):
+            name = one["Key"].removeprefix(prefix).removesuffix(".json")
+            if name.isdecimal() and int(name) < below:
+                return int(name)
+        return None
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -55,8 +55,14 @@ def _read(row: Any) -> IdentityProvider | None:  # noqa: ANN401 - the row of any
     return None if row is None else msgspec.convert(row.provider, IdentityProvider)
 
 
-def put(transaction: Transaction, organization: str, provider: IdentityProvider) -> None:
-    """Add the provider, in place of one that may be there (part `provider`)."""
+def put(
+    transaction: Transaction,
+    organization: str,
+    provider: IdentityProvider,
+    before: IdentityProvider | None,
+) -> None:
+    """Add the provider, in place of the one that was read before it, if any (part `provider`)."""
+    item = OrganizationItem
     transaction.put(
         "provider",
         OrganizationItem(
@@ -66,9 +72,20 @@ def put(transaction: Transaction, organization: str, provider: IdentityProvider)
             provider=msgspec.to_builtins(provider),
             created_at=provider.changed_at,
         ),
-        OrganizationItem.organization.does_not_exist() | OrganizationItem.provider.exists(),
+        item.organization.does_not_exist()
+        if before is None
+        else item.created_at == before.changed_at,
     )
     _check_active(transaction, organization)
+
+
+def check_in_use(transaction: Transaction, organization: str, changed_at: int) -> None:
+    """Add that the provider is in use as it was set at a time (part `provider`)."""
+    transaction.check(
+        "provider",
+        OrganizationItem(organization, ITEM),
+        (OrganizationItem.status == ACTIVE) & (OrganizationItem.created_at == changed_at),
+    )
 
 
 def remove(transaction: Transaction, organization: str) -> None:

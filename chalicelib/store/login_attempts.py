@@ -1,7 +1,7 @@
 """How often somebody tried to log in lately: rows `login#…` of the `people` table.
 
 An attempt is counted before the password is looked at, so that no more of them come through at
-once than one after the other. None of these rows is in a transaction.
+once than one after the other. None of these rows is in a transaction with another one.
 """
 
 import datetime

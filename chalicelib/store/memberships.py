@@ -57,7 +57,7 @@ def add(
     transaction.put(
         MIRROR,
         PersonItem(user, f"organization#{organization}", organization=organization, **attributes),
-        _own_mirror(organization),
+        own_mirror(organization),
     )
     if role == Role.ORG_ADMIN:
         count_admins(transaction, organization, 1)
@@ -114,7 +114,7 @@ def change_roles(
             PersonItem.organization.set(organization),
             PersonItem.created_at.set(int(row.created_at)),
         ],
-        _own_mirror(organization),
+        own_mirror(organization),
     )
 
 
@@ -124,7 +124,7 @@ def remove(transaction: Transaction, row: OrganizationItem) -> None:
     transaction.delete(
         MIRROR,
         PersonItem(str(row.user), f"organization#{row.organization}"),
-        _own_mirror(row.organization),
+        own_mirror(row.organization),
     )
 
 
@@ -189,7 +189,8 @@ def _unmoved(row: OrganizationItem) -> Condition:
     return condition
 
 
-def _own_mirror(organization: str) -> Condition:
+def own_mirror(organization: str) -> Condition:
+    """That a mirror is the organization's, or is not there."""
     # It decides nothing, so one that is missing or stale stops nobody, and is made good by this.
     own = PersonItem.organization
     condition: Condition = own.does_not_exist() | (own == organization)

@@ -35,6 +35,7 @@ class OrganizationItem(Table):
     - `member#usr_…`: a membership: `role` in the organization, and `projects`, a role in each of
       some projects.
     - `identity-provider`: where its people log in (`store/identity_providers.py`).
+    - `exports`: which exports are under way (`store/export_places.py`).
     - `keys`: how many keys were ever made (`store/organization_keys.py`).
     - `seal`: the head of its chain of sealed batches (`store/seals.py`).
     - `key#key_…`: an organization API key. While `previous_until` is not over, the secret from
@@ -64,6 +65,7 @@ class OrganizationItem(Table):
     projects: JSONAttribute = JSONAttribute(null=True)
     provider: JSONAttribute = JSONAttribute(null=True)
     job = UnicodeAttribute(null=True)
+    exports = UnicodeSetAttribute(null=True)
     sealed = NumberAttribute(null=True)
     recently_sealed = BinaryAttribute(null=True, legacy_encoding=False)
     created_at = NumberAttribute()

@@ -44,8 +44,13 @@ def merged(
     sort: Any,  # noqa: ANN401 - the index's range key attribute
     span: Span,
     bounds: tuple[str, str] = (LOWEST, HIGHEST),
+    *,
+    consistent: bool = False,
 ) -> Iterator[Any]:
-    """The rows of several shards in one order, read lazily; `bounds` are inclusive."""
+    """The rows of several shards in one order, read lazily; `bounds` are inclusive.
+
+    `consistent`: with all that was written before, which a table can tell and an index cannot.
+    """
     low, high = bounds
     if span.after is not None:
         low, high = (low, span.after) if span.newest_first else (span.after, high)
@@ -59,6 +64,7 @@ def merged(
                 sort.between(low, high),
                 scan_index_forward=not span.newest_first,
                 page_size=max(10, 2 * span.limit // len(hash_keys)),
+                **({"consistent_read": True} if consistent else {}),
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
+from chalicelib.store.memberships import own_mirror
 from chalicelib.store.organizations import (
     ACTIVE,
     DELETED,
@@ -161,8 +162,12 @@ def expire_membership(transaction: Transaction, row: OrganizationItem, now: int)
     transaction.update(
         "mirror",
         PersonItem(str(row.user), f"organization#{organization}"),
-        [PersonItem.ttl.set(end)],
-        PersonItem.pk.exists(),
+        [
+            PersonItem.ttl.set(end),
+            PersonItem.organization.set(organization),
+            PersonItem.created_at.set(int(row.created_at)),
+        ],
+        own_mirror(organization),
     )
 
 

@@ -45,6 +45,7 @@ class PersonItem(Table):
     - `identity#org_…#<sha256>`, `identity`: whose identity at a provider it is.
     - `org_…`, `invitation#inv_…`: an invitation of the organization.
     - `login#…`, `attempts`: how many logins failed lately, for a name, a source, or in all.
+    - `login#oidc#<sha256>`, `state`: a login by a provider whose answer was taken.
     """
 
     class Meta:

@@ -26,15 +26,34 @@ def seaweedfs(run_dir: Path) -> Iterator[Engine]:
     """
     program = installed("seaweedfs", "bin", "weed")
     folder = run_dir / "seaweedfs"
+    taken: list[int] = []
+
+    def command(ports: Sequence[int]) -> list[str]:
+        taken.extend(ports)
+        return [str(program), "-logtostderr", *_arguments(ports, folder)]
+
     launch = Launch(
         name="SeaweedFS",
         ports=2 * len(_LISTENERS),
-        command=lambda ports: [str(program), "-logtostderr", *_arguments(ports, folder)],
+        command=command,
         environ=lambda _: {"HOME": str(folder)},
         health="/healthz",
     )
-    with running(launch, folder) as engine:
-        yield engine
+    try:
+        with running(launch, folder) as engine:
+            yield engine
+    finally:
+        _remove_sockets(taken)
+
+
+def _remove_sockets(ports: Sequence[int]) -> None:
+    """Take away what it leaves in /tmp, whatever TMPDIR says: sockets named by port."""
+    for port in ports:
+        for left in _SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink(missing_ok=True)
+
+
+_SOCKETS = Path("/tmp")  # noqa: S108 - it is the program that chose the place
 
 
 def _arguments(ports: Sequence[int], folder: Path) -> list[str]:

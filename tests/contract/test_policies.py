@@ -142,7 +142,8 @@ def test_only_the_sealer_signs_and_writes_batches() -> None:
         }
         if function == "seal_evidence":
             assert used == {
-                "kms:Sign", "kms:Verify", "s3:GetObject", "s3:PutObject", "s3:PutObjectRetention",
+                "kms:Sign", "kms:Verify", "s3:GetObject", "s3:ListBucket", "s3:PutObject",
+                "s3:PutObjectRetention",
             }  # fmt: skip
         else:
             assert used <= {"s3:GetObject", "s3:ListBucket"}, function

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.store.artifact_bucket import ArtifactAddress
 from infra.local_stack import LocalStack
-from tests.e2e.stack.calls import Calls, until
+from tests.e2e.stack.calls import Calls, Host, until
 from tests.engines.presigned import (
     FILENAME,
     Artifact,
@@ -145,7 +145,12 @@ def test_an_address_is_refused_once_it_has_expired(store: Store, ours: Artifact)
 def test_nobody_is_given_an_address_of_another_tenants_object(
     ours: Artifact, theirs: Artifact
 ) -> None:
-    path = theirs.host.path(f"artifacts/{theirs.id}/download")
-    answer = ours.calls.operator("GET", path)
-    assert (answer.status_code, answer.json()["code"]) == (404, "artifact_not_found")
+    known, unknown = ours.host, Host("agt_" + "0" * 20, "")
+    for host, code in (
+        (theirs.host, "agent_not_found"),
+        (unknown, "agent_not_found"),
+        (known, "artifact_not_found"),
+    ):
+        answer = ours.calls.operator("GET", host.path(f"artifacts/{theirs.id}/download"))
+        assert (answer.status_code, answer.json()["code"]) == (404, code)
     assert get(theirs.url).content == theirs.content

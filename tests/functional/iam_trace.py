@@ -76,6 +76,9 @@ class Trace:
 
     def _on_s3(self, operation: str, asked: dict[str, Any], headers: dict[str, str]) -> None:
         bucket = f"arn:aws:s3:::{asked['Bucket']}"
+        if operation == "ListObjectsV2":
+            self.note("s3:ListBucket", bucket)
+            return
         arn = f"{bucket}/{asked['Key']}"
         if operation == "HeadObject":
             self.note("s3:GetObject", arn)

@@ -7,7 +7,7 @@ from tests.functional.route import Route
 from tests.functional.world import IDENTITY_PROVIDER, World
 
 PROVIDER = "/api/v1/organizations/{organization_id}/identity-provider"
-CALLBACK = "/api/v1/auth/oidc/callback"
+CALLBACK = "/api/v1/auth/oidc/{organization_id}/callback"
 
 
 def _provider(_: World) -> dict[str, Any]:

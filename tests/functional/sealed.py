@@ -88,6 +88,11 @@ class Evidence:
         assert isinstance(key, ec.EllipticCurvePublicKey)
         return key
 
+    def hide(self, *numbers: int) -> None:
+        """Put a delete marker over batches; the locked versions stay."""
+        for number in numbers:
+            self.s3.delete_object(Bucket=self.bucket, Key=batch_key(self.organization, number))
+
     def put(self, number: int, body: Any) -> None:
         """Put something where a batch belongs, as somebody with rights to the bucket can."""
         raw = body if isinstance(body, bytes) else canonical(body)

@@ -39,7 +39,15 @@ def bearer(route: Route, world: World, credential: str, **changed: Any) -> RawAn
     return send(route.request(world, headers=headers, **changed))
 
 
-PUBLIC = {"/healthz", "/readyz"}
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/api/auth/login",
+    "/api/v1/auth/login",
+    "/api/v1/auth/oidc/{organization_id}/start",
+    "/api/v1/auth/oidc/{organization_id}/callback",
+    "/api/v1/invitations/accept",
+}
 
 
 def test_only_health_and_logging_in_ask_for_no_credential() -> None:

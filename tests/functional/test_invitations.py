@@ -131,3 +131,23 @@ def test_one_fault_makes_one_invitation(tenant: Tenant, admin: Person, fault: fa
     with injected(fault, on="TransactWriteItems"):
         assert admin.call("DELETE", f"/invitations/{made['invitation_id']}").status == 200
     assert len(tenant.audit("invitation", made["invitation_id"])) == 2
+
+
+@pytest.mark.parametrize("end", ["demoted", "removed", "disabled"])
+def test_the_list_shows_that_an_invitation_ended_with_its_makers_power(
+    tenant: Tenant, admin: Person, end: str
+) -> None:
+    other = person(tenant, "org_admin")
+    theirs, mine = invite(other)["invitation_id"], invite(admin)["invitation_id"]
+    member = f"/members/{other.user}"
+    answer = {
+        "demoted": lambda: admin.call("PATCH", member, {"role": "viewer"}),
+        "removed": lambda: admin.call("DELETE", member),
+        "disabled": lambda: admin.call("POST", f"{member}/disable", {}),
+    }[end]()
+    assert answer.status == 200
+    rows = admin.call("GET", "/invitations").body["invitations"]
+    assert {row["invitation_id"]: row["status"] for row in rows} == {
+        theirs: "revoked",
+        mine: "pending",
+    }

@@ -1,7 +1,10 @@
 """Which pages may log a browser in, and what a page never gets."""
 
+import dataclasses
+
 import pytest
 
+from chalicelib import runtime
 from tests.functional.api import Api, Tenant
 from tests.functional.database_requests import database_requests
 from tests.functional.gateway import problem
@@ -49,6 +52,20 @@ def test_another_sites_page_cannot_log_a_browser_in(
     problem(answer, 403, "cross_site_request")
     assert "set-cookie" not in answer.headers
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    "configured",
+    ["https://API.Example", "HTTPS://api.example:443/", "https://api.example:443/stage"],
+)
+def test_our_own_pages_are_known_however_the_base_url_is_written(
+    tenant: Tenant, configured: str
+) -> None:
+    now, who = runtime.current(), account(tenant)
+    now.settings = dataclasses.replace(now.settings, public_url=configured)
+    assert attempt(who.username, headers=BROWSERS["our own page"]).status == 200
+    for headers in ({"origin": "https://api.example:8443"}, {"origin": "http://api.example"}):
+        problem(attempt(who.username, headers=headers), 403, "cross_site_request")
 
 
 def test_a_browsers_page_never_gets_the_session_itself(tenant: Tenant) -> None:

@@ -260,3 +260,15 @@ def test_who_comes_back_comes_without_the_sessions_and_tokens_of_before(
         assert (answer.status, answer.code) == (401, "credential_revoked")
     for raw in (open_session(tenant, guest.user)[0], personal_token(tenant, guest.user, scopes)[0]):
         assert tenant.api.call("GET", "/api/v1/agents", credential=raw).status == 200
+
+
+def test_a_session_of_a_worker_whose_clock_is_ahead_does_not_come_back_with_the_account(
+    tenant: Tenant, admin: Person
+) -> None:
+    clock = tenant.api.clock
+    clock.advance(seconds=1)
+    ahead = person(tenant, "operator")
+    clock.now -= 1_000
+    for change in ("disable", "enable"):
+        assert admin.call("POST", f"/members/{ahead.user}/{change}", {}).status == 200
+    refused(ahead.call("GET", "/me"), 401, "credential_revoked")

@@ -158,3 +158,17 @@ def test_a_cursor_of_somebody_elses_tokens_is_refused(tenant: Tenant, me: Person
     cursor = me.call("GET", "/me/tokens?limit=1").body["next_cursor"]
     refused = person(tenant, "viewer").call("GET", f"/me/tokens?limit=1&cursor={cursor}")
     assert (refused.status, refused.code) == (400, "cursor_invalid")
+
+
+@pytest.mark.parametrize(("scope", "sees"), [("agents:read", False), ("organization:read", True)])
+def test_a_token_without_the_scope_names_no_other_organization(
+    tenant: Tenant, other_tenant: Tenant, me: Person, scope: str, sees: bool
+) -> None:
+    join(other_tenant, me.user, me.username, "org_admin", projects={other_tenant.project: "viewer"})
+    shown = call(tenant, mint(me, scope).body["token"], "GET", "/me").body
+    here = {tenant.organization}
+    wanted = here | {other_tenant.organization} if sees else here
+    assert {one["organization_id"] for one in shown["organizations"]} == wanted
+    assert (other_tenant.project in str(shown)) == sees
+    everywhere = {one["organization_id"] for one in me.call("GET", "/me").body["organizations"]}
+    assert everywhere == here | {other_tenant.organization}

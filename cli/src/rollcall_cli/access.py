@@ -42,6 +42,9 @@ def find_access(environ: Mapping[str, str], logins: Logins) -> Access:
         CliError: there is neither.
     """
     given = environ.get(CREDENTIAL)
+    if given is not None and not given.strip():
+        # Such as `$(cat missing)`: a script must not go on as the person who is logged in.
+        raise usage(f"{CREDENTIAL} is set and empty. Fill or unset it.")
     if given:
         if not environ.get(URL):
             # Where somebody last logged in is no place for a credential that came otherwise.

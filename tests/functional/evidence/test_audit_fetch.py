@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 
@@ -13,6 +14,7 @@ from chalicelib import ids, runtime
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.store.evidence_bucket import batch_key
 from infra.__main__ import main
+from infra.audit_chain import milliseconds
 from tests.functional.clock import FrozenClock
 from tests.functional.deliveries import invoke, shaped
 from tests.functional.sealed import Evidence
@@ -50,8 +52,10 @@ def hours(stack: dict[str, str], clock: FrozenClock) -> Iterator[Hours]:
 def audited(hours: Hours, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Audited:
     """Fetch what is there and verify it."""
 
-    def run(since: int, until: int | None = None) -> tuple[int, list[str]]:
-        folder, key = tmp_path / "export", tmp_path / "key.pem"
+    def run(
+        since: int, until: int | None = None, folder_name: str = "export"
+    ) -> tuple[int, list[str]]:
+        folder, key = tmp_path / folder_name, tmp_path / "key.pem"
         options = ["--stage", "functional", "--organization", hours.evidence.organization]
         options += ["--since", rfc3339(since), "--output", str(folder)]
         options += [] if until is None else ["--until", rfc3339(until)]
@@ -92,7 +96,7 @@ def test_a_range_is_fetched_with_the_batches_that_seal_it(hours: Hours, audited:
     since, until = hours.start + 3 * HOUR_MS, hours.start + 4 * HOUR_MS + 10
     code, said = audited(since, until)
     assert code == 0
-    assert said[0].startswith(f"OK: 4 records of {hours.evidence.organization} in batches 3..6")
+    assert said[0].startswith(f"OK: 4 records of {hours.evidence.organization} in batches 2..6")
 
 
 def test_a_row_that_was_removed_is_named(
@@ -133,10 +137,8 @@ def test_a_batch_that_was_hidden_or_replaced_is_named(
     evidence.s3.delete_object(Bucket=evidence.bucket, Key=key)  # leaves the locked version
     code, said = audited(hours.start)
     assert code == 1
-    if number == 1:
-        assert said[0].startswith(f"record {hours.ids[0][0]} was inserted")
-    else:
-        assert said[0].startswith(f"batch {number} was removed")
+    assert said[0].startswith(f"batch {number} was changed: it was hidden")
+    assert len(said) == 2, "its records are verified with what was signed"
 
 
 @pytest.mark.parametrize("body", [b"junk\nof two lines", b'{"header": {"number": 3}}'])
@@ -144,7 +146,59 @@ def test_an_object_that_is_no_batch_is_named(hours: Hours, audited: Audited, bod
     hours.evidence.put(3, body)
     code, said = audited(hours.start)
     assert code == 1
-    assert said[0].startswith("batch 3 was changed")
+    assert said[0].startswith("batch 3 was changed: it was hidden, or something else put over it")
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("number", [1, 4, 6])
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00.000Z", "9999-01-01T00:00:00.000Z"])
+def test_a_batch_that_was_overwritten_does_not_hide_what_was_done_after_it(
+    hours: Hours, audited: Audited, stack: dict[str, str], number: int, time: str
+) -> None:
+    body = msgspec.to_builtins(hours.evidence.batch(number))
+    body["header"].update(sealed_at=time, first=time)
+    hours.evidence.put(number, body)
+    gone = [hours.ids[0][0], hours.ids[4][1]]
+    for name in gone:
+        delete_row(name, stack)
+    code, said = audited(hours.start)
+    assert (code, [line.split(":")[0] for line in said[:-1]]) == (
+        1, [f"batch {number} was changed", *(f"record {name} was removed" for name in gone)],
+    )  # fmt: skip
+
+
+def test_a_batch_of_which_no_version_is_signed_fails_and_hides_no_other(
+    hours: Hours, audited: Audited, stack: dict[str, str]
+) -> None:
+    versions = hours.evidence.s3.list_object_versions(
+        Bucket=hours.evidence.bucket, Prefix=batch_key(hours.evidence.organization, 4)
+    )["Versions"]
+    body = msgspec.to_builtins(hours.evidence.batch(4))
+    body["header"]["sealed_at"] = "9999-01-01T00:00:00.000Z"
+    hours.evidence.put(4, body)
+    for version in versions:
+        hours.evidence.s3.delete_object(
+            Bucket=hours.evidence.bucket, Key=version["Key"], VersionId=version["VersionId"],
+            BypassGovernanceRetention=True,
+        )  # fmt: skip
+    delete_row(hours.ids[4][1], stack)
+    code, said = audited(hours.start)
+    assert code == 1
+    assert said[0] == "batch 4 was changed: the leaves are not those of the header" or said[
+        0
+    ].startswith("batch 4 was changed: the signature")
+    assert any(line.startswith(f"record {hours.ids[4][1]} was removed") for line in said)
+
+
+def test_a_batch_that_expired_is_hidden_by_the_buckets_rule_and_no_finding(
+    hours: Hours, audited: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours.evidence.hide(1)
+    assert audited(hours.start)[0] == 1
+    retained = milliseconds(hours.evidence.batch(2).header.retain_until)
+    monkeypatch.setattr("infra.audit._now", lambda: retained)
+    code, said = audited(hours.start, hours.start + HOUR_MS, "later")
+    assert code == 0, said
 
 
 def test_an_organization_without_a_batch_is_no_finding_while_its_records_wait(

@@ -11,7 +11,7 @@ from tests.functional.api import Answer, Host, Tenant
 from tests.functional.laws.stories import rows_of
 from tests.functional.people import Person, person
 
-MOST_STEPS = 60
+MOST_STEPS = 700
 
 
 @dataclass

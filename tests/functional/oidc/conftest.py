@@ -9,6 +9,7 @@ from chalicelib import runtime, settings
 from chalicelib.settings import LOOPBACK_STAGE
 from tests.functional.api import Api, Tenant
 from tests.functional.clock import FrozenClock
+from tests.functional.logins import forget_attempts
 from tests.functional.oidc import certificates, provider
 from tests.functional.oidc.certificates import Certificate
 from tests.functional.oidc.provider import Provider
@@ -38,6 +39,7 @@ def sign_on(
 ) -> Iterator[Api]:
     """The app, at the provider's time and with the setting that no deployed stage can have."""
     assert stack
+    forget_attempts()
     clock.now = time.time_ns() // 1_000_000
     monkeypatch.setenv("ROLLCALL_STAGE", LOOPBACK_STAGE)
     monkeypatch.setenv("ROLLCALL_OIDC_LOOPBACK_CA", str(loopback.bundle))

@@ -19,7 +19,8 @@ from tests.functional.oidc.certificates import Certificate
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "tests" / "oidc" / "provider.mjs"
-REDIRECT_URI = "https://rollcall.example/api/v1/auth/oidc/callback"
+REDIRECT_URI = "https://rollcall.example/api/v1/auth/oidc/{organization_id}/callback"
+_BACK = REDIRECT_URI.partition("{")[0]
 SECRET = "canary of the confidential clients: +/% & =~"
 _STEPS = 12
 _FORM = re.compile(r'<form[^>]*action="(?P<action>[^"]+)"[^>]*method="post"', re.IGNORECASE)
@@ -31,7 +32,7 @@ def client(client_id: str, method: str = "client_secret_basic", **more: Any) -> 
     secret = {} if method == "none" else {"client_secret": SECRET}
     return {
         "client_id": client_id,
-        "redirect_uris": [REDIRECT_URI],
+        "redirect_uris": [REDIRECT_URI.format(organization_id="ORGANIZATION")],
         "grant_types": ["authorization_code"],
         "response_types": ["code"],
         "token_endpoint_auth_method": method,
@@ -79,7 +80,7 @@ class Provider:
         trusted = ssl.create_default_context(cafile=self.bundle)
         with httpx.Client(verify=trusted, trust_env=False, timeout=10) as browser:
             for _ in range(_STEPS):
-                if url.startswith(REDIRECT_URI):
+                if url.startswith(_BACK):
                     return _parameters(url)
                 page = browser.get(url)
                 if not page.is_redirect:

@@ -12,7 +12,7 @@ from tests.functional.oidc.provider import SECRET, Provider
 from tests.functional.people import Person
 
 BEGIN = "/api/v1/auth/oidc/{organization_id}/start"
-CALLBACK = "/api/v1/auth/oidc/callback"
+CALLBACK = "/api/v1/auth/oidc/{organization_id}/callback"
 LOGIN_COOKIE = "__Host-rollcall_oidc"
 SESSION_COOKIE = "__Host-rollcall_session"
 ROLES = {"admins": "org_admin", "leads": "project_admin", "ops": "operator", "all": "viewer"}
@@ -25,6 +25,8 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict)
     set_cookies: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    organization: str = ""
+    source: str = "192.0.2.7"
 
     def get(self, resource: str, query: dict[str, str] | None = None, **names: str) -> Answer:
         """One navigation."""
@@ -36,6 +38,7 @@ class Browser:
             names,
             {name: [value] for name, value in (query or {}).items()} or None,
             {"user-agent": "a browser", **self.headers},
+            source_address=self.source,
         )
         if self.cookies:
             sent.headers["cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
@@ -58,13 +61,14 @@ class Browser:
 
     def begin(self, organization: str) -> str:
         """Begin a login; the address that the browser is sent to."""
+        self.organization = organization
         answer = self.get(BEGIN, organization_id=organization)
         assert answer.status == 302, answer.body
         return answer.headers["location"]
 
-    def come_back(self, **parameters: str) -> Answer:
-        """The provider's answer, carried by the browser."""
-        return self.get(CALLBACK, parameters)
+    def come_back(self, to: str | None = None, **parameters: str) -> Answer:
+        """The provider's answer, carried by the browser to where the last login was begun."""
+        return self.get(CALLBACK, parameters, organization_id=to or self.organization)
 
 
 def _read(body: str) -> Any:

@@ -9,9 +9,12 @@ from chalicelib import runtime
 from chalicelib.credentials.sealed import UnsealableError, unseal
 from chalicelib.errors import Unavailable
 from chalicelib.flows import oidc_configuration
+from chalicelib.store import identity_providers
 from chalicelib.store.organizations import OrganizationItem
 from tests.functional.api import Api, Tenant
 from tests.functional.clock import FrozenClock
+from tests.functional.laws import deletions
+from tests.functional.laws.stories import rows_of
 from tests.functional.oidc.provider import SECRET
 from tests.functional.oidc.sign_on import ROLES, Organization
 from tests.functional.people import person, personal_token
@@ -29,7 +32,8 @@ def test_the_configuration_is_shown_without_its_secret(organization: Organizatio
     assert answer.body["issuer"] == organization.idp.issuer
     assert answer.body["group_roles"] == ROLES
     assert answer.body["client_secret_set"] is True
-    assert answer.body["redirect_uri"] == "https://rollcall.example/api/v1/auth/oidc/callback"
+    own = f"https://rollcall.example/api/v1/auth/oidc/{organization.id}/callback"
+    assert answer.body["redirect_uri"] == own
     assert SECRET not in json.dumps(answer.body)
     assert not [name for name in answer.body if "sealed" in name]
 
@@ -187,6 +191,18 @@ def test_an_organization_that_is_being_deleted_gets_no_provider(
     assert answer.code == "organization_closed"
     begun = organization.tenant.api.call("GET", f"/api/v1/auth/oidc/{organization.id}/start")
     assert begun.code == "identity_provider_not_found"
+
+
+def test_a_provider_that_goes_with_its_organization_leaves_evidence(
+    organization: Organization,
+) -> None:
+    tenant = organization.tenant
+    job = deletions.delete(organization.admin, "organization", tenant.organization)["job_id"]
+    deletions.run(tenant, job)
+    assert identity_providers.find(tenant.organization) is None
+    records = [row for row in rows_of(tenant, "audit_records") if "identity_provider" in str(row)]
+    details = [json.loads(row["detail"]["S"]) for row in records]
+    assert sorted(detail["status"] for detail in details) == ["active", "removed"]
 
 
 def test_a_secret_whose_signing_key_is_gone_is_our_fault_and_no_verdict(

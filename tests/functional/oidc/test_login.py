@@ -31,7 +31,7 @@ def test_the_browser_is_sent_with_pkce_state_and_nonce(organization: Organizatio
     query = {name: values for name, (values,) in parse_qs(urlsplit(url).query).items()}
     assert query["response_type"] == "code"
     assert query["code_challenge_method"] == "S256"
-    assert query["redirect_uri"] == REDIRECT_URI
+    assert query["redirect_uri"] == REDIRECT_URI.format(organization_id=organization.id)
     assert "openid" in query["scope"].split()
     assert min(len(query[name]) for name in ("state", "nonce", "code_challenge")) >= 43
     assert "code_verifier" not in query
@@ -171,7 +171,8 @@ def test_a_provider_that_is_disabled_meanwhile_ends_the_login(
     assert browser.come_back(**back).code == "identity_provider_not_found"
 
 
-def test_beginning_writes_nothing(organization: Organization) -> None:
+def test_beginning_writes_nothing_once_the_provider_is_known(organization: Organization) -> None:
+    Browser().begin(organization.id)
     before = _rows()
     for _ in range(5):
         Browser().begin(organization.id)

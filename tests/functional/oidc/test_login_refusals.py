@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.functional.api import Api
+from tests.functional.api import Tenant
 from tests.functional.clock import FrozenClock
-from tests.functional.oidc.provider import Provider
+from tests.functional.oidc.provider import REDIRECT_URI, Provider
 from tests.functional.oidc.sign_on import (
     BEGIN,
     LOGIN_COOKIE,
@@ -16,6 +16,7 @@ from tests.functional.oidc.sign_on import (
     Organization,
     with_query,
 )
+from tests.functional.people import person
 
 _numbers = itertools.count(1)
 
@@ -35,7 +36,7 @@ def test_the_answer_is_worth_nothing_in_another_browser(
     organization: Organization, idp: Provider
 ) -> None:
     back = idp.log_in(Browser().begin(organization.id), somebody(idp, "ops"))
-    assert Browser().come_back(**back).code == "login_state_invalid"
+    assert Browser().come_back(organization.id, **back).code == "login_state_invalid"
     other = Browser()
     other.begin(organization.id)
     assert other.come_back(**back).code == "login_state_invalid"
@@ -59,12 +60,12 @@ def test_a_replayed_answer_opens_no_second_session(
     kept = dict(browser.cookies)
     first = browser.come_back(**back)
     assert first.status == 200
-    # The browser has dropped the cookie; whoever copied it gets no further than the provider,
-    # which takes a code once.
+    # The browser has dropped the cookie; whoever copied it gets no further than the state, which is
+    # taken once.
     assert browser.come_back(**back).code == "login_state_invalid"
     thief = Browser(kept)
-    answer = thief.come_back(**back)
-    assert (answer.status, answer.code) == (401, "login_failed")
+    answer = thief.come_back(organization.id, **back)
+    assert (answer.status, answer.code) == (401, "login_state_invalid")
     assert SESSION_COOKIE not in thief.cookies
 
 
@@ -139,6 +140,34 @@ def test_a_login_begun_with_another_provider_does_not_end_with_this_one(
     assert browser.come_back(**back).code == "login_state_invalid"
 
 
+def test_an_answer_that_arrives_at_another_organizations_address_is_refused(
+    organization: Organization, idp: Provider
+) -> None:
+    # A mix-up: an organization's provider sends the browser on to another organization's, to be
+    # given the code that comes back. That comes back at the other organization's address.
+    other_tenant = organization.tenant.api.new_tenant()
+    other = Organization(other_tenant, person(other_tenant, "org_admin"), idp)
+    other.configure()
+    browser = Browser()
+    back = idp.log_in(browser.begin(organization.id), somebody(idp, "ops"))
+    kept = dict(browser.cookies)
+    answer = browser.come_back(other.id, **back)
+    assert (answer.status, answer.code) == (401, "login_state_invalid")
+    assert SESSION_COOKIE not in browser.cookies
+    assert Browser(kept).come_back(organization.id, **back).status == 200
+
+
+def test_the_provider_refuses_a_code_at_another_address(
+    organization: Organization, idp: Provider
+) -> None:
+    browser = Browser()
+    url = browser.begin(organization.id)
+    elsewhere = REDIRECT_URI.format(organization_id="org_00000000000000000000")
+    back = idp.log_in(with_query(url, redirect_uri=elsewhere), somebody(idp, "ops"))
+    answer = browser.come_back(**back)
+    assert (answer.status, answer.code) == (401, "login_failed")
+
+
 @pytest.mark.parametrize(
     ("site", "status"),
     [("cross-site", 403), ("same-site", 403), ("same-origin", 302), ("none", 302)],
@@ -152,10 +181,12 @@ def test_another_sites_page_cannot_begin_a_login(
     assert status == 302 or answer.code == "cross_site_request"
 
 
-@pytest.mark.parametrize("twice", ["code", "state"])
-def test_a_parameter_that_comes_twice_is_refused(sign_on: Api, twice: str) -> None:
-    assert sign_on
-    answer = sign_on.call("GET", f"/api/v1/auth/oidc/callback?{twice}=a&{twice}=b")
+@pytest.mark.parametrize(
+    "query", ["code=a&code=b", "state=a&state=b", f"code={'c' * 2049}", "code=%C3%A9", "code=%0A"]
+)
+def test_a_parameter_that_no_provider_sends_is_refused(tenant: Tenant, query: str) -> None:
+    path = f"/api/v1/auth/oidc/{tenant.organization}/callback"
+    answer = tenant.api.call("GET", f"{path}?{query}")
     assert (answer.status, answer.code) == (400, "query_invalid")
 
 

@@ -102,6 +102,18 @@ def test_switching_keeps_the_new_session(person: Machine) -> None:
     assert "rcs_switched" not in ran.out + ran.err
 
 
+def test_a_switch_whose_answer_is_lost_is_not_repeated(person: Machine) -> None:
+    person.run(*LOGGING_IN, stdin="x")
+    person.plane.on(
+        "GET /organizations",
+        listed("organizations", {"organization_id": OTHER, "name": "Other Ltd"}),
+    )
+    # The session that would ask again has ended, and what it was exchanged for is lost.
+    person.plane.on("POST /auth/switch", httpx.ReadTimeout("lost"))
+    assert person.run("switch", "Other Ltd").code == 5
+    assert len(person.plane.asked("POST /auth/switch")) == 1
+
+
 def test_a_wrong_password_keeps_nothing(person: Machine) -> None:
     person.plane.on(LOGIN, problem(401, "login_failed"))
     ran = person.run(*LOGGING_IN, stdin="wrong\n")
@@ -170,3 +182,13 @@ def test_this_host_itself_is_spoken_to_plainly() -> None:
 
 def test_a_secret_has_no_repr() -> None:
     assert KEY not in repr(Secret(KEY)) + str(Secret(KEY))
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_credential_that_is_set_and_empty_is_not_replaced_by_who_is_logged_in(
+    person: Machine, empty: str
+) -> None:
+    person.environ["ROLLCALL_CREDENTIAL"] = empty
+    done = person.run("whoami")
+    assert done.code == 2
+    assert "set and empty" in done.err

@@ -150,6 +150,59 @@ def test_a_code_that_is_refused_makes_nobody_else_wait() -> None:
     assert claims(directory)["sub"] == "subject"
 
 
+def status(code: int) -> Fetched:
+    return Fetched(code, b"")
+
+
+@pytest.mark.parametrize(
+    "answer", [status(400), status(431), status(429), status(500), status(502)]
+)
+def test_what_a_token_endpoint_refuses_stops_nobody_elses_login(answer: Fetched) -> None:
+    answers = Answers()
+    directory = Directory(answers, Clock())
+    answers.token_answer = answer
+    with pytest.raises((TokenError, ProviderError)):
+        claims(directory)
+    answers.token_answer = None
+    assert claims(directory)["sub"] == "subject"
+
+
+def test_a_client_that_the_provider_takes_no_way_stops_no_other_client() -> None:
+    answers = Answers(token_endpoint_auth_methods_supported=["none", "private_key_jwt"])
+    directory = Directory(answers, Clock())
+    with pytest.raises(ProviderError, match="client_authentication"):
+        claims(directory, secret="x")
+    assert claims(directory)["sub"] == "subject"
+    assert begin(directory)
+
+
+def test_keys_that_cannot_be_had_are_not_asked_for_again_at_once() -> None:
+    answers, clock = Answers(), Clock()
+    directory = Directory(answers, clock)
+    begin(directory)
+    answers.down = True
+    for _ in range(3):
+        with pytest.raises(ProviderError, match="unreachable"):
+            claims(directory)
+    assert answers.asked.count("/keys") == 1
+    # No code is spent where its token could not be verified.
+    assert answers.asked.count("/token") == 1
+
+
+def test_a_provider_is_known_while_its_metadata_are_kept() -> None:
+    answers, clock = Answers(), Clock()
+    directory = Directory(answers, clock)
+    assert not directory.knows(ISSUER)
+    begin(directory)
+    assert directory.knows(ISSUER)
+    clock.now += 300_000
+    assert not directory.knows(ISSUER)
+
+
+def test_what_binds_a_login_to_its_browser_is_not_shown() -> None:
+    assert repr(CHALLENGE) == "Challenge()"
+
+
 @pytest.mark.parametrize(
     "changed",
     [

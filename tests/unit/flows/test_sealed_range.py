@@ -1,5 +1,6 @@
 """Which sealed batches an export of a time range takes."""
 
+import json
 from typing import Any
 
 import pytest
@@ -54,12 +55,13 @@ def covering(bucket: Any, last: int, since: int, until: int) -> list[int]:
 @pytest.mark.parametrize(
     ("since", "until", "expected"),
     [
-        (3 * DAY, 5 * DAY, [3, 4, 5]),
-        (3 * DAY + 2 * HOUR, 5 * DAY, [4, 5]),
-        (0, DAY - 2 * HOUR, []),
+        # One before the range, a day more for what arrives late, and the one that ended the search.
+        (3 * DAY, 5 * DAY, [2, 3, 4, 5, 6, 7]),
+        (3 * DAY + 2 * HOUR, 5 * DAY, [3, 4, 5, 6, 7]),
+        (0, DAY - 2 * HOUR, [1, 2]),
         (0, 10_000 * DAY, list(range(1, 21))),
-        (20 * DAY, 21 * DAY, [20]),
-        (21 * DAY, 22 * DAY, []),
+        (20 * DAY, 21 * DAY, [19, 20]),
+        (21 * DAY, 22 * DAY, [20]),
     ],
 )
 def test_the_batches_of_a_range_are_found(since: int, until: int, expected: list[int]) -> None:
@@ -68,15 +70,40 @@ def test_the_batches_of_a_range_are_found(since: int, until: int, expected: list
 
 def test_a_record_that_arrived_late_is_covered() -> None:
     bucket = daily(6)
-    # Sealed within the skew of the range's end, with a record of before it.
+    # Sealed a day after the range's end, with a record of before it.
     bucket.batches[5] = batch(5, 4 * DAY, sealed_at=5 * DAY)
-    assert covering(bucket, 6, 4 * DAY, 4 * DAY) == [4, 5]
+    assert covering(bucket, 6, 4 * DAY, 4 * DAY) == [3, 4, 5, 6]
+
+
+def forged(bucket: Bucket, number: int, **members: str) -> None:
+    """Write a header's members anew, without the key."""
+    body = json.loads(bucket.batches[number])
+    body["header"].update(members)
+    bucket.batches[number] = json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("number", [2, 6, 8, 10, 11, 15])
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00.000Z", "9999-01-01T00:00:00.000Z"])
+def test_a_forged_time_ends_no_search_without_being_in_the_export(number: int, time: str) -> None:
+    bucket = daily(20)
+    honest = covering(bucket, 20, 3 * DAY, 16 * DAY)
+    forged(bucket, number, sealed_at=time, first=time, last=time)
+    found = covering(bucket, 20, 3 * DAY, 16 * DAY)
+    assert number in found or set(honest) <= set(found)
+
+
+@pytest.mark.parametrize("number", [4, 8, 10, 11, 15])
+def test_a_batch_that_is_hidden_does_not_hide_those_before_it(number: int) -> None:
+    bucket = daily(20)
+    honest = covering(bucket, 20, 3 * DAY, 16 * DAY)
+    del bucket.batches[number]
+    assert covering(bucket, 20, 3 * DAY, 16 * DAY) == [one for one in honest if one != number]
 
 
 def test_the_search_does_not_read_the_whole_chain() -> None:
     bucket = daily(4_000)
-    assert sealed_range.first_number(bucket, "org_1", 4_000, 3_000 * DAY) == 3_000  # type: ignore[arg-type]
-    assert len(bucket.asked) <= 13
+    assert sealed_range.first_number(bucket, "org_1", 4_000, 3_000 * DAY) == 2_999  # type: ignore[arg-type]
+    assert len(bucket.asked) <= 14
 
 
 def test_no_batch_is_no_line() -> None:
@@ -87,7 +114,7 @@ def test_batches_that_are_gone_were_too_old() -> None:
     bucket = daily(20)
     for number in range(1, 8):
         del bucket.batches[number]
-    assert covering(bucket, 20, 0, 9 * DAY) == [8, 9]
+    assert covering(bucket, 20, 0, 9 * DAY) == [8, 9, 10, 11]
 
 
 def test_what_is_no_batch_is_passed_on_as_one_line() -> None:

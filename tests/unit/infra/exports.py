@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from chalicelib import ids
 from chalicelib.evidence import sealed_batch
+from chalicelib.evidence.canonical import canonical
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record_form import form_hash
 from chalicelib.evidence.sealed_batch import Leaf
@@ -75,7 +76,7 @@ class Export:
         """Write the files; the arguments that verify them."""
         folder.mkdir(exist_ok=True)
         for name, lines in (("records", self.records), ("batches", self.batches)):
-            text = "".join(json.dumps(line) + "\n" for line in lines)
+            text = "".join(canonical(line).decode() + "\n" for line in lines)
             (folder / f"{name}.jsonl").write_text(text)
         if self.manifest:
             (folder / "manifest.json").write_text(json.dumps(self.manifest))

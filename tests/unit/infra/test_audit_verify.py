@@ -1,21 +1,27 @@
 """`audit verify` names what was changed, removed, inserted or swapped, and says nothing else."""
 
 import copy
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from chalicelib.evidence.canonical import canonical
 from chalicelib.evidence.envelope import rfc3339
 from infra.__main__ import main
+from infra.audit_verifier import Asked, verify
 from tests.unit.infra.exports import DAY_MS, START, Export, three_batches
 
 ROOT = Path(__file__).resolve().parents[3]
 Verified = Callable[..., tuple[int, list[str]]]
+
+
+def spelled(lines: list[dict[str, Any]]) -> list[str]:
+    return [canonical(line).decode() for line in lines]
 
 
 @pytest.fixture
@@ -220,10 +226,15 @@ def test_an_older_head_holds_for_a_longer_chain(verified: Verified) -> None:
 
 def test_records_that_are_newer_than_the_last_batch_wait_for_theirs(verified: Verified) -> None:
     export = three_batches()
-    export.record(4)
+    late = export.record(4)
+    export.manifest = {"fetched_at": rfc3339(START + DAY_MS)}
     code, said = verified(export, "--grace", "0")
     assert code == 0
     assert said[1].startswith("1 records are not sealed yet")
+    # A stream brings a record within a day, or never: an end that was cut off makes nothing new.
+    export.manifest = {"fetched_at": rfc3339(START + DAY_MS + 3_600_000 + 5 * 60_000)}
+    code, said = verified(export, "--grace", "0")
+    assert (code, said[0]) == (1, f"record {late['id']} was inserted: no batch seals it")
 
 
 def test_records_from_before_the_first_batch_of_all_are_counted(verified: Verified) -> None:
@@ -247,14 +258,8 @@ def test_what_is_missing_after_its_time_is_no_finding(verified: Verified) -> Non
     export.manifest = {"fetched_at": rfc3339(retained - 1)}
     assert "was removed" in verified(export)[1][0]
     # The same at a time that the test cannot wait for, through the verifier itself.
-    from infra.audit_verifier import Asked, verify
-
     asked = Asked(export.key.public_key(), now=retained)
-    report = verify(
-        [json.dumps(one) for one in export.batches],
-        [json.dumps(one) for one in export.records],
-        asked,
-    )
+    report = verify(spelled(export.batches), spelled(export.records), asked)
     assert (report.findings, report.retired, report.verified) == ([], 1, 8)
 
 
@@ -278,13 +283,6 @@ def test_an_export_of_one_resource_misses_nothing_and_says_so(verified: Verified
     assert "cannot be told" in said[1]
     export.records[0]["event"] = "agent.offline"
     assert verified(export)[0] == 1
-
-
-def test_a_folder_without_an_export_is_told(tmp_path: Path) -> None:
-    export = three_batches()
-    arguments = export.write(tmp_path / "export")
-    (tmp_path / "export" / "batches.jsonl").unlink()
-    assert main(["audit", *arguments]) == 1
 
 
 def test_verifying_needs_no_aws(tmp_path: Path) -> None:

@@ -89,11 +89,13 @@ def test_finishing_a_stage_deploys_it_with_answers_and_limits(target: Target) ->
     assert stage["methodSettings"]["*/*"]["throttlingRateLimit"] == gateway.RATE_LIMIT
 
 
-def test_the_routes_that_hash_passwords_have_narrower_limits(target: Target) -> None:
+def test_the_routes_that_hash_passwords_or_ask_providers_have_narrower_limits(
+    target: Target,
+) -> None:
     api = make_api(target)
     gateway.finish_stage(target, api)
     stage = target.client("apigateway").get_stage(restApiId=api, stageName="prod")
-    for method, path in gateway.HASHING_ROUTES:
+    for method, path in (*gateway.HASHING_ROUTES, *gateway.ASKING_ROUTES):
         settings = stage["methodSettings"][f"{path.replace('/', '~1')}/{method}"]
         assert settings["throttlingRateLimit"] == gateway.HASHING_RATE_LIMIT
         assert settings["throttlingBurstLimit"] == gateway.HASHING_BURST_LIMIT
@@ -101,7 +103,8 @@ def test_the_routes_that_hash_passwords_have_narrower_limits(target: Target) -> 
 
 def test_the_routes_with_narrower_limits_are_routes() -> None:
     # API Gateway refuses limits for a method that the API has not.
-    assert {f"{method} {path}" for method, path in gateway.HASHING_ROUTES} <= set(ROUTES)
+    narrower = (*gateway.HASHING_ROUTES, *gateway.ASKING_ROUTES)
+    assert {f"{method} {path}" for method, path in narrower} <= set(ROUTES)
 
 
 def make_domain(target: Target) -> str:

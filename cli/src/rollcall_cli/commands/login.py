@@ -132,7 +132,7 @@ def _switched(around: Surroundings, url: str, organization: str) -> dict[str, An
         wanted = Names(plane).organization(organization)
         if wanted == found.organization:
             return None
-        answer = plane.post("auth", "switch", body={"organization": wanted})
+        answer = plane.create("auth", "switch", body={"organization": wanted})
     _keep(around, url, answer, found.username)
     return answer
 
