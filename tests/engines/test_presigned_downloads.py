@@ -136,9 +136,9 @@ def test_the_right_address_opens_its_object_and_a_browser_saves_it(ours: Artifac
 def test_an_address_is_refused_once_it_has_expired(store: Store, ours: Artifact) -> None:
     address = ArtifactAddress.of_incoming(ours.incoming)
     assert address is not None
-    url = store.product.download_url(address, filename=FILENAME, seconds=1)
+    url = store.product.download_url(address, filename=FILENAME, seconds=4)
     assert get(url).content == ours.content
-    until(lambda: get(url).status_code == 403, "the address has expired", seconds=5)
+    until(lambda: get(url).status_code == 403, "the address has expired", seconds=12)
     assert code_of(get(url)) == "AccessDenied"
 
 
