@@ -63,6 +63,15 @@ def stack(engines: Engines | None) -> Iterator[dict[str, str]]:
         yield outputs
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _empty_tables(stack: dict[str, str]) -> None:
+    """Each module begins with empty tables: moto copies whole tables for each transaction."""
+    assert stack
+    from tests.functional.world import empty_tables
+
+    empty_tables()
+
+
 @pytest.fixture(autouse=True)
 def no_secret_gets_out() -> Iterator[None]:
     """No test's requests to AWS and no answer of the API hold a secret."""

@@ -11,7 +11,7 @@ CALLBACK = "/api/v1/auth/oidc/{organization_id}/callback"
 
 
 def _provider(_: World) -> dict[str, Any]:
-    return IDENTITY_PROVIDER
+    return dict(IDENTITY_PROVIDER)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -1,6 +1,7 @@
 """The watch over secrets sees them: otherwise its silence would prove nothing."""
 
 import base64
+import json
 import logging
 
 import pytest
@@ -11,6 +12,7 @@ from chalicelib.credentials.opaque import OpaqueFamily
 from chalicelib.store.organizations import OrganizationItem
 from tests.functional.api import Tenant
 from tests.functional.canaries import MARK, Watch, kinds_in, watch
+from tests.functional.streams import Queue
 
 
 def secret() -> str:
@@ -33,13 +35,14 @@ def test_a_stored_secret_is_seen_also_as_bytes(tenant: Tenant) -> None:
         assert watch.take()
 
 
-def test_an_event_or_letter_with_a_secret_is_seen(tenant: Tenant) -> None:
+def test_an_event_or_letter_with_a_secret_is_seen(tenant: Tenant, letters: Queue) -> None:
     assert tenant.organization
     now = runtime.current()
     queue = now.settings.dead_letter_queue_url
     watch.take()
-    now._client("sqs").send_message(QueueUrl=queue, MessageBody=f"it is {secret()}")
+    now._client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(f"it is {secret()}"))
     assert watch.take()
+    assert len(letters.read()) == 1  # and none is left for the tests that come
 
 
 def test_an_answer_with_a_secret_is_seen_unless_that_is_its_point() -> None:
