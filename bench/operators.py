@@ -47,7 +47,7 @@ def _measured(
     floor_environ = {**environ, "FLOOR_REQUESTS": str(recorded)}
     with (
         FunctionProcess(package, environ) as process,
-        FunctionProcess(package, floor_environ, "operator:app", HERE / "floors") as floor,
+        FunctionProcess(package, floor_environ, "operator_request:app", HERE / "floors") as floor,
     ):
         events = [sent] * REQUESTS
         compared = warm.compared(
