@@ -26,10 +26,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/members", query=("limit", "cursor")),
     Route("GET", MEMBER),
     Route("PATCH", MEMBER, kind=ChangeRoleRequest, body=lambda _: {"role": "org_admin"}),
-    Route("DELETE", MEMBER, ends=True),
+    # The world has one org_admin, whom nobody can take away.
+    Route("DELETE", MEMBER, ends=True, answers=(409,)),
     Route(
         "POST", f"{MEMBER}/disable", kind=AccountRequest, body=lambda _: {"note": "why"},
-        body_is_optional=True, ends=True,
+        body_is_optional=True, ends=True, answers=(409,),
     ),
     Route(
         "POST", f"{MEMBER}/enable", kind=AccountRequest, body=lambda _: {"note": "why"},
@@ -40,7 +41,8 @@ ROUTES: tuple[Route, ...] = (
         "PUT", f"{PROJECT_MEMBERS}/{{user_id}}", kind=ProjectRoleRequest,
         body=lambda _: {"role": "viewer"},
     ),
-    Route("DELETE", f"{PROJECT_MEMBERS}/{{user_id}}", ends=True),
+    # Asked for again it finds no role any more.
+    Route("DELETE", f"{PROJECT_MEMBERS}/{{user_id}}", ends=True, answers=(200, 404)),
     Route("GET", INVITATIONS, query=("limit", "cursor")),
     Route("POST", INVITATIONS, kind=InviteRequest, body=lambda _: {"role": "viewer"}),
     Route("POST", f"{INVITATIONS}/accept", kind=AcceptRequest, body=_accept, answers=(404,)),
