@@ -31,6 +31,7 @@ OrganizationId = Annotated[str, Meta(pattern=rf"\A{ids.ORGANIZATION}_{ids.BODY}\
 ProjectId = Annotated[str, Meta(pattern=rf"\A{ids.PROJECT}_{ids.BODY}\Z")]
 Pem = Annotated[str, Meta(pattern=r"\A[\x20-\x7e\r\n]+\Z", max_length=8192)]
 Sequence = Annotated[int, Meta(ge=1, le=2**53)]
+AgentVersion = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z.+-]{1,64}\Z", max_length=64)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Filename = Annotated[str, Meta(pattern=_FILENAME, min_length=1, max_length=255)]
 ContentType = Annotated[str, Meta(pattern=r"\A[a-z0-9.+-]+/[a-z0-9.+-]+\Z", max_length=100)]

@@ -27,7 +27,6 @@ def list_agents(caller: Caller) -> Response:
     now = runtime.current()
     position = cursors.decode(now.keyring, origin.organization, _LIST, given, parts=2)
     page = agent_flow.page(
-        now.controls,
         origin.organization,
         agent_flow.AgentFilter(
             environments=lists.environments(caller, given),
@@ -74,7 +73,7 @@ def get_agent(caller: Caller, agent_id: str) -> Response:
     """One agent."""
     origin = caller.origin
     requests.query(api.current_request)
-    found = agent_flow.get(runtime.current().controls, origin.organization, agent_id, origin.now)
+    found = agent_flow.get(origin.organization, agent_id, origin.now)
     return answer(shapes.agent(found))
 
 
@@ -84,7 +83,7 @@ def update_agent(caller: Caller, agent_id: str) -> Response:
     origin = caller.origin
     wanted = requests.body(api.current_request, agent_flow.UpdateAgentRequest)
     now = runtime.current()
-    changed = agent_flow.update(now.patience, now.controls, origin, agent_id, wanted)
+    changed = agent_flow.update(now.patience, origin, agent_id, wanted)
     return answer(shapes.agent(changed))
 
 
@@ -95,5 +94,5 @@ def revoke_agent(caller: Caller, agent_id: str) -> Response:
     wanted = requests.body(api.current_request, revoke_flow.RevokeAgentRequest, optional=True)
     now = runtime.current()
     revoke_flow.revoke(now.patience, origin, agent_id, wanted.note)
-    found = agent_flow.get(now.controls, origin.organization, agent_id, origin.now)
+    found = agent_flow.get(origin.organization, agent_id, origin.now)
     return answer(shapes.agent(found))

@@ -29,5 +29,11 @@ def hear_heartbeat(caller: Caller, agent_id: str) -> Response:
             "server_time": rfc3339(now.clock()),
             "heartbeat_interval_seconds": heard.heartbeat_interval,
             "minimum_interval_seconds": heard.minimum_interval,
-        }
+            "runtime_key_issued_at": rfc3339(caller.agent.issued_at),
+            "runtime_key_expires_at": rfc3339(caller.agent.expires_at),
+            "facts_wanted": heard.news.facts_wanted,
+            "rotate_key": heard.news.rotate_key,
+            "agent_version": heard.agent_version,
+        },
+        headers={"Retry-After": str(heard.heartbeat_interval)} if heard.slowed_down else None,
     )

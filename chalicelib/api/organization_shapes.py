@@ -44,12 +44,16 @@ def project(row: OrganizationItem) -> dict[str, Any]:
 
 def environment(row: OrganizationItem) -> dict[str, Any]:
     """An environment."""
+    controlled = environments.Controlled.of(row)
     return {
         "environment_id": parents.identifier(row),
         "project": row.project,
         "name": row.name,
         "status": row.status,
-        "heartbeat_interval_seconds": environments.interval_of(row),
+        "heartbeat_interval_seconds": controlled.heartbeat_interval,
+        "slowdown_seconds": controlled.slowdown,
+        "agent_version": controlled.agent_version,
+        "agent_rollout_percent": controlled.agent_rollout_percent,
         **_made(row),
     }
 

@@ -29,7 +29,9 @@ def problem(error: DomainError, request_id: str) -> Response:
     return Response(msgspec.json.encode(body).decode(), headers, error.status)
 
 
-def answer(body: dict[str, Any], status: int = 200) -> Response:
+def answer(
+    body: dict[str, Any], status: int = 200, *, headers: dict[str, str] | None = None
+) -> Response:
     """A plain answer. Nothing of ours may be kept by a cache on the way."""
-    headers = {"Content-Type": "application/json", **_NO_STORE}
-    return Response(msgspec.json.encode(body).decode(), headers, status)
+    sent = {"Content-Type": "application/json", **_NO_STORE, **(headers or {})}
+    return Response(msgspec.json.encode(body).decode(), sent, status)

@@ -83,7 +83,7 @@ class EnvironmentCreated(Detail, frozen=True, kw_only=True):
 
 
 class EnvironmentUpdated(Detail, frozen=True, kw_only=True):
-    """An environment was renamed, or its agents are to beat at another interval."""
+    """An environment was renamed, or its agents are told another interval or version."""
 
     NAME = "environment.updated"
     environment_id: str
@@ -91,6 +91,12 @@ class EnvironmentUpdated(Detail, frozen=True, kw_only=True):
     previous_name: str
     heartbeat_interval_seconds: int
     previous_heartbeat_interval_seconds: int
+    slowdown_seconds: int | None = None
+    previous_slowdown_seconds: int | None = None
+    agent_version: str | None = None
+    previous_agent_version: str | None = None
+    agent_rollout_percent: int = 100
+    previous_agent_rollout_percent: int = 100
 
 
 class EnvironmentDeletionRequested(Detail, frozen=True, kw_only=True):

@@ -12,7 +12,6 @@ from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Labels, Name
 from chalicelib.flows.agent_status import status_of
 from chalicelib.flows.contention import Patience
-from chalicelib.flows.environment_control import Controls
 from chalicelib.flows.environment_lists import Page, Position, over_environments
 from chalicelib.store import agent_identities, audit_records
 from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
@@ -49,7 +48,7 @@ class UpdateAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     labels: Labels | None = None
 
 
-def get(controls: Controls, organization: str, agent: str, now: int) -> Agent:
+def get(organization: str, agent: str, now: int) -> Agent:
     """One agent of the organization, as it is now.
 
     Raises:
@@ -62,11 +61,10 @@ def get(controls: Controls, organization: str, agent: str, now: int) -> Agent:
     )
     if not isinstance(identity, AgentIdentityItem):
         raise _unknown()
-    return _agent(controls, organization, identity, _as_presence(presence), now)
+    return _agent(identity, _as_presence(presence), now)
 
 
 def page(
-    controls: Controls,
     organization: str,
     wanted: AgentFilter,
     *,
@@ -87,7 +85,7 @@ def page(
     seen = 0
     while chunk := list(islice(listing, size)):
         for (environment, identity), agent in zip(
-            chunk, _with_presence(controls, organization, chunk, now), strict=True
+            chunk, _with_presence(organization, chunk, now), strict=True
         ):
             seen += 1
             if _is_wanted(agent, wanted):
@@ -98,14 +96,11 @@ def page(
 
 
 def _with_presence(
-    controls: Controls,
-    organization: str,
-    chunk: list[tuple[str, AgentIdentityItem]],
-    now: int,
+    organization: str, chunk: list[tuple[str, AgentIdentityItem]], now: int
 ) -> Iterator[Agent]:
     presences = read_all([presence_row(organization, row.agent_id) for _, row in chunk])
     for (_, identity), presence in zip(chunk, presences, strict=True):
-        yield _agent(controls, organization, identity, _as_presence(presence), now)
+        yield _agent(identity, _as_presence(presence), now)
 
 
 def _is_wanted(agent: Agent, wanted: AgentFilter) -> bool:
@@ -117,15 +112,8 @@ def _is_wanted(agent: Agent, wanted: AgentFilter) -> bool:
     return bool((agent.identity.labels or {}).get(key) == value)
 
 
-def _agent(
-    controls: Controls,
-    organization: str,
-    identity: AgentIdentityItem,
-    presence: AgentPresenceItem | None,
-    now: int,
-) -> Agent:
-    interval = controls.of(organization, str(identity.environment), now).heartbeat_interval
-    return Agent(identity, presence, status_of(presence, interval, now))
+def _agent(identity: AgentIdentityItem, presence: AgentPresenceItem | None, now: int) -> Agent:
+    return Agent(identity, presence, status_of(presence, now))
 
 
 def _as_presence(row: object) -> AgentPresenceItem | None:
@@ -136,13 +124,7 @@ def _unknown() -> NotFound:
     return NotFound("There is no such agent.", code="agent_not_found")
 
 
-def update(
-    patience: Patience,
-    controls: Controls,
-    origin: Origin,
-    agent: str,
-    request: UpdateAgentRequest,
-) -> Agent:
+def update(patience: Patience, origin: Origin, agent: str, request: UpdateAgentRequest) -> Agent:
     """Change name or labels.
 
     Raises:
@@ -153,7 +135,7 @@ def update(
     if request.name is None and request.labels is None:
         raise Malformed("Give a name or labels to change.", code="nothing_to_change")
     for _ in patience.rounds():
-        row = get(controls, origin.organization, agent, origin.now).identity
+        row = get(origin.organization, agent, origin.now).identity
         if row.status != ACTIVE:
             raise Conflict("The agent was revoked.", code="agent_revoked")
         cancelled = _change(origin, row, request).write()
@@ -161,7 +143,7 @@ def update(
             break
         if "name" in cancelled.refused:
             raise Conflict("Another agent of this environment has this name.", code="name_taken")
-    return get(controls, origin.organization, agent, origin.now)
+    return get(origin.organization, agent, origin.now)
 
 
 def _change(origin: Origin, row: AgentIdentityItem, request: UpdateAgentRequest) -> Transaction:

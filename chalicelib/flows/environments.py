@@ -1,7 +1,7 @@
 """Environments: creating, reading, changing and listing them."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -9,7 +9,7 @@ from chalicelib import ids
 from chalicelib.errors import Malformed, NotFound
 from chalicelib.evidence.organization_events import EnvironmentCreated, EnvironmentUpdated
 from chalicelib.evidence.record import Evidence, Origin, success
-from chalicelib.fields import ProjectId, ShortText
+from chalicelib.fields import AgentVersion, ProjectId, ShortText
 from chalicelib.flows.authorization import Authority
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.projects import active, cut, name_taken, organization_closed, rename
@@ -22,6 +22,8 @@ from chalicelib.store.organizations import (
 from chalicelib.store.transaction import Transaction
 
 Interval = Annotated[int, msgspec.Meta(ge=1, le=3600)]
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+ALL_AGENTS = 100
 
 
 class CreateEnvironmentRequest(
@@ -37,15 +39,48 @@ class CreateEnvironmentRequest(
 class UpdateEnvironmentRequest(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """What to change."""
+    """What to change; null ends a slow-down, or the request for a version.
+
+    `slowdown_seconds` is the least interval while it stands. `agent_version` is what the agents are
+    to upgrade to, `agent_rollout_percent` for how many of them.
+    """
 
     name: ShortText | None = None
     heartbeat_interval_seconds: Interval | None = None
+    slowdown_seconds: Interval | msgspec.UnsetType | None = msgspec.UNSET
+    agent_version: AgentVersion | msgspec.UnsetType | None = msgspec.UNSET
+    agent_rollout_percent: Percent | None = None
 
 
-def interval_of(row: OrganizationItem) -> int:
-    """How often the environment's agents are to beat, in seconds."""
-    return int(row.heartbeat_interval or DEFAULT_HEARTBEAT_INTERVAL)
+class Controlled(msgspec.Struct, frozen=True):
+    """What an environment's row says to all its agents."""
+
+    heartbeat_interval: int
+    slowdown: int | None
+    agent_version: str | None
+    agent_rollout_percent: int
+
+    @classmethod
+    def of(cls, row: OrganizationItem) -> Self:
+        """As the row has it."""
+        percent = row.agent_rollout_percent
+        return cls(
+            int(row.heartbeat_interval or DEFAULT_HEARTBEAT_INTERVAL),
+            int(row.slowdown) if row.slowdown else None,
+            row.agent_version,
+            ALL_AGENTS if percent is None else int(percent),
+        )
+
+    def changed(self, request: UpdateEnvironmentRequest) -> "Controlled":
+        """As it is to be."""
+        slowdown, version = request.slowdown_seconds, request.agent_version
+        percent = request.agent_rollout_percent
+        return Controlled(
+            request.heartbeat_interval_seconds or self.heartbeat_interval,
+            self.slowdown if isinstance(slowdown, msgspec.UnsetType) else slowdown,
+            self.agent_version if isinstance(version, msgspec.UnsetType) else version,
+            self.agent_rollout_percent if percent is None else percent,
+        )
 
 
 def add(
@@ -137,7 +172,7 @@ def _created(origin: Origin, environment: str, request: CreateEnvironmentRequest
 def update(
     patience: Patience, origin: Origin, environment: str, request: UpdateEnvironmentRequest
 ) -> OrganizationItem:
-    """Rename an environment, or change how often its agents beat.
+    """Rename an environment, or change what its agents are told.
 
     Nothing is written where it is as wanted already. Workers may go on with the interval that
     they know for ten seconds, and an agent learns of it with its next beat.
@@ -147,18 +182,19 @@ def update(
         NotFound: it is being deleted.
         Conflict: another environment of the project has the name.
     """
-    if request.name is None and request.heartbeat_interval_seconds is None:
-        raise Malformed("Give a name or an interval to change.", code="nothing_to_change")
+    if request == UpdateEnvironmentRequest():
+        raise Malformed("Give something to change.", code="nothing_to_change")
     for _ in patience.rounds():
         row = active(origin.organization, "environment", environment)
         name = request.name if request.name is not None else str(row.name)
-        interval = request.heartbeat_interval_seconds or interval_of(row)
-        if (row.name, interval_of(row)) == (name, interval):
+        before = Controlled.of(row)
+        after = before.changed(request)
+        if (row.name, before) == (name, after):
             return row
         transaction = Transaction()
-        parents.change(transaction, row, name=name, heartbeat_interval=interval)
+        parents.change(transaction, row, name=name, **msgspec.structs.asdict(after))
         rename(transaction, row, name, origin.now)
-        audit_records.put(transaction, _updated(origin, environment, row, name, interval))
+        audit_records.put(transaction, _updated(origin, environment, row, name, after))
         cancelled = transaction.write()
         if cancelled is not None and "name" in cancelled.refused:
             raise name_taken("environment", "project")
@@ -166,16 +202,23 @@ def update(
 
 
 def _updated(
-    origin: Origin, environment: str, row: OrganizationItem, name: str, interval: int
+    origin: Origin, environment: str, row: OrganizationItem, name: str, after: Controlled
 ) -> Evidence:
+    before = Controlled.of(row)
     return success(
         origin,
         EnvironmentUpdated(
             environment_id=environment,
             name=name,
             previous_name=str(row.name),
-            heartbeat_interval_seconds=interval,
-            previous_heartbeat_interval_seconds=interval_of(row),
+            heartbeat_interval_seconds=after.heartbeat_interval,
+            previous_heartbeat_interval_seconds=before.heartbeat_interval,
+            slowdown_seconds=after.slowdown,
+            previous_slowdown_seconds=before.slowdown,
+            agent_version=after.agent_version,
+            previous_agent_version=before.agent_version,
+            agent_rollout_percent=after.agent_rollout_percent,
+            previous_agent_rollout_percent=before.agent_rollout_percent,
         ),
         resource=("environment", environment),
         project=row.project,

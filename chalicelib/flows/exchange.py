@@ -11,7 +11,7 @@ from chalicelib.evidence.events import EnrollmentFailed
 from chalicelib.evidence.record import Origin
 from chalicelib.evidence.record import refusal as refusal_evidence
 from chalicelib.fields import MOST_LABELS
-from chalicelib.flows import admission, attempts
+from chalicelib.flows import admission, attempts, environment_control
 from chalicelib.flows.counting import Counters
 from chalicelib.flows.csr import CsrFacts, facts_of
 from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
@@ -38,8 +38,7 @@ class _Found(msgspec.Struct, frozen=True):
 
     @property
     def interval(self) -> int:
-        configured = self.environment and self.environment.heartbeat_interval
-        return int(configured or organizations.DEFAULT_HEARTBEAT_INTERVAL)
+        return environment_control.of_row(self.environment, 0).interval
 
     @property
     def fingerprint_key(self) -> bytes | None:

@@ -6,7 +6,7 @@ from chalicelib.credentials.runtime_key import RuntimeClaims
 from chalicelib.errors import Conflict, DomainError, TooMany, Unauthenticated
 from chalicelib.evidence.events import AgentOnline, AgentRestarted, Detail, HeartbeatRefused
 from chalicelib.evidence.record import Origin, refusal, success
-from chalicelib.fields import AssetId, CollectorId, Nonce, Sequence, ShortText
+from chalicelib.fields import AssetId, CollectorId, Nonce, Sequence, Sha256, ShortText
 from chalicelib.flows import presence_verdict
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_control import Controls
@@ -27,7 +27,8 @@ class HeartbeatRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What an agent says with each beat.
 
     `sequence` grows by each beat of a process, `nonce` is new for each beat (a repetition after a
-    lost answer has both as before), `instance` is random for each start of the process.
+    lost answer has both as before), `instance` is random for each start of the process, `facts` is
+    the SHA-256 of what the host has to say about itself.
     """
 
     sequence: Sequence
@@ -35,15 +36,33 @@ class HeartbeatRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     instance: Nonce
     agent_version: ShortText | None = None
     unpersisted: bool = False
+    facts: Sha256 | None = None
     collector_id: CollectorId | None = None
     asset_id: AssetId | None = None
 
 
+class News(msgspec.Struct, frozen=True):
+    """What an agent is told with the answer to its beat."""
+
+    facts_wanted: bool = False
+    rotate_key: bool = False
+
+
+_NO_NEWS = News()
+
+
 class Heard(msgspec.Struct, frozen=True):
-    """An accepted beat. Intervals are in seconds."""
+    """An accepted beat. Intervals are in seconds.
+
+    `slowed_down` says that the environment's agents beat more rarely than usual, `agent_version`
+    which version the agent is to have.
+    """
 
     heartbeat_interval: int
     minimum_interval: float
+    slowed_down: bool
+    agent_version: str | None
+    news: News
 
 
 class HeartbeatTools(msgspec.Struct, frozen=True):
@@ -64,18 +83,22 @@ def hear(
         DomainError: as law 2 orders the reasons: 404, 401 key, 401 revoked, 403 quarantined,
             403 scope, 409 sequence, 429 too soon. A refusal leaves one audit record a minute.
     """
-    interval = tools.controls.of(
-        origin.organization, claims.environment, origin.now
-    ).heartbeat_interval
-    beat = _beat(tools, origin, claims, request, interval)
+    control = tools.controls.of(origin.organization, claims.environment, origin.now)
+    beat = _beat(tools, origin, claims, request, control.interval)
     try:
         _bound_to_the_key(claims, request, beat)
-        _write(tools, origin, beat)
+        news = _write(tools, origin, beat)
     except DomainError as error:
         if error.status < 500:  # noqa: PLR2004 - ours are no refusals
             _record_refusal(tools.refusals, origin, claims, error)
         raise
-    return Heard(interval, interval / _SHORTEST_PART)
+    return Heard(
+        heartbeat_interval=control.interval,
+        minimum_interval=control.interval / _SHORTEST_PART,
+        slowed_down=control.interval > control.heartbeat_interval,
+        agent_version=control.version_for(claims.agent),
+        news=news,
+    )
 
 
 def _beat(
@@ -96,6 +119,8 @@ def _beat(
         instance=request.instance,
         version=request.agent_version or "",
         unpersisted=request.unpersisted,
+        facts=bytes.fromhex(request.facts) if request.facts is not None else None,
+        source_address=origin.source_address,
         now=origin.now,
         next_allowed=origin.now + interval * 1000 // _SHORTEST_PART,
         due=due_key(claims.agent, overdue_at, tools.bucket_seconds),
@@ -116,17 +141,36 @@ def _bound_to_the_key(claims: RuntimeClaims, request: HeartbeatRequest, beat: Be
     raise Unauthenticated("The runtime key belongs to another asset.", code="key_wrong_asset")
 
 
-def _write(tools: HeartbeatTools, origin: Origin, beat: Beat) -> None:
+def _write(tools: HeartbeatTools, origin: Origin, beat: Beat) -> News:
     for _ in tools.patience.rounds():
         outcome = presence_writes.beat(beat)
         if isinstance(outcome, Accepted):
-            return
+            return _NO_NEWS
         if isinstance(outcome, NotAccepted):
             row = _allowed(outcome.row, beat)
-            if row.status == ONLINE and row.instance == beat.instance:
-                raise _out_of_turn(row, beat)
-            if _resumed(origin, beat, row):
-                return
+            if _heard_after_a_look(tools, origin, beat, row):
+                return News(
+                    facts_wanted=beat.facts not in (None, row.facts),
+                    rotate_key=bool(row.rotation_requested),
+                )
+    raise AssertionError("unreachable: patience raises")
+
+
+def _heard_after_a_look(
+    tools: HeartbeatTools, origin: Origin, beat: Beat, row: AgentPresenceItem
+) -> bool:
+    """The second request; False where the row changed meanwhile and is worth another look."""
+    if row.status != ONLINE or row.instance != beat.instance:
+        return _resumed(tools, origin, beat, row)
+    if not _in_turn(row, beat):
+        raise _out_of_turn(row, beat)
+    return isinstance(presence_writes.beat(beat, with_news=True), Accepted)
+
+
+def _in_turn(row: AgentPresenceItem, beat: Beat) -> bool:
+    if row.sequence == beat.sequence:
+        return bool(row.nonce == beat.nonce)
+    return _newer(row, beat) and int(row.next_allowed or 0) <= beat.now
 
 
 def _allowed(row: AgentPresenceItem | None, beat: Beat) -> AgentPresenceItem:
@@ -136,14 +180,18 @@ def _allowed(row: AgentPresenceItem | None, beat: Beat) -> AgentPresenceItem:
     return row
 
 
-def _resumed(origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
-    """The slow path; False where the row changed meanwhile and is worth another look."""
+def _resumed(tools: HeartbeatTools, origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
+    from chalicelib.flows import clones  # noqa: PLC0415 - a steady beat does without
+
+    clones.refuse_what_is_split_off(row, beat)
     if row.instance == beat.instance and not _newer(row, beat):
         raise _out_of_turn(row, beat)
     if row.next_allowed is not None and row.next_allowed > beat.now:
         # Also for a new process: else a change of instance would be a way round the limit, and
         # every one costs a transaction and a record.
         raise _too_soon(row, beat)
+    if clones.is_alive_beside(row, beat):
+        raise clones.quarantined(tools.patience, origin, beat, row)
     detail: Detail = (
         AgentRestarted(agent_id=beat.agent)
         if row.status == ONLINE
@@ -185,6 +233,11 @@ def _out_of_turn(row: AgentPresenceItem, beat: Beat) -> DomainError:
 def _too_soon(row: AgentPresenceItem, beat: Beat) -> DomainError:
     wait = max(0, int(row.next_allowed or 0) - beat.now) / 1000
     return TooMany("Heartbeats come too fast.", code="heartbeat_too_soon", seconds=wait)
+
+
+def told_interval(row: AgentPresenceItem) -> int:
+    """The interval, in milliseconds, that an agent was told with its last accepted beat."""
+    return _SHORTEST_PART * (int(row.next_allowed or 0) - int(row.last_seen or 0))
 
 
 def _record_refusal(

@@ -73,6 +73,7 @@ class AgentIdentityItem(Table):
     created_at = NumberAttribute()
     revoked_at = NumberAttribute(null=True)
     deleted_at = NumberAttribute(null=True)
+    quarantine: JSONAttribute = JSONAttribute(null=True)
     revision = NumberAttribute(null=True)
 
 
@@ -181,6 +182,19 @@ def change(
             item.revision.set(int(row.revision) + 1),
         ],
         (item.revision == row.revision) & (item.status == ACTIVE),
+    )
+
+
+def note_quarantine(
+    transaction: Transaction, organization: str, agent: str, quarantine: dict[str, Any] | None
+) -> None:
+    """Add why the agent is quarantined, or that it is not any more (part `identity`)."""
+    item = AgentIdentityItem
+    transaction.update(
+        "identity",
+        item(f"{organization}#{agent}"),
+        [item.quarantine.set(quarantine) if quarantine else item.quarantine.remove()],
+        item.status == ACTIVE,
     )
 
 

@@ -2,6 +2,15 @@
 
 Attribute names are short because they are paid for at every beat: the row stays far below the
 1 KB of one write unit.
+
+- `key`, `pending_key`: SHA-256 of the runtime key, and of the one that a rotation handed out and
+  that nobody used yet.
+- `instance`, `instance_since`, `source_address`: the agent's process, and when and from where it
+  was first heard. `earlier_instances` are those before it (`store/instances.py`), by which a clone
+  is noticed.
+- `facts`: SHA-256 of the facts that are stored; a beat with another one is asked for its facts.
+- `rotation_requested`: an operator wants a new runtime key.
+- `split`: fingerprint of the instance that is to take an identity of its own.
 """
 
 from collections.abc import Iterator
@@ -61,6 +70,13 @@ class AgentPresenceItem(Table):
     next_allowed = NumberAttribute(attr_name="n", null=True)
     version = UnicodeAttribute(attr_name="v", null=True)
     unpersisted = BooleanAttribute(attr_name="u", null=True)
+    facts = BinaryAttribute(attr_name="f", null=True, legacy_encoding=False)
+    rotation_requested = BooleanAttribute(attr_name="r", null=True)
+    rotated_at = NumberAttribute(attr_name="ro", null=True)
+    instance_since = NumberAttribute(attr_name="g", null=True)
+    source_address = UnicodeAttribute(attr_name="a", null=True)
+    earlier_instances = BinaryAttribute(attr_name="o", null=True, legacy_encoding=False)
+    split = BinaryAttribute(attr_name="x", null=True, legacy_encoding=False)
     swept_through = NumberAttribute(attr_name="w", null=True)
 
     @property

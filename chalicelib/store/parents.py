@@ -68,10 +68,16 @@ def release_name(transaction: Transaction, row: OrganizationItem) -> None:
 
 
 def change(transaction: Transaction, row: OrganizationItem, **values: Any) -> None:  # noqa: ANN401
-    """Add a change of an active row (part `changed`), if nobody changed it since it was read."""
+    """Add a change of an active row (part `changed`), if nobody changed it since it was read.
+
+    A value that is None is removed.
+    """
     revision = int(row.revision or 0)
     unmoved = _Item.revision == revision if row.revision else _Item.revision.does_not_exist()
-    actions: list[Action] = [getattr(_Item, name).set(value) for name, value in values.items()]
+    actions: list[Action] = [
+        getattr(_Item, name).remove() if value is None else getattr(_Item, name).set(value)
+        for name, value in values.items()
+    ]
     transaction.update(
         "changed",
         _Item(row.organization, row.item),

@@ -7,10 +7,12 @@ from botocore.exceptions import ClientError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from chalicelib.store import instances
 from chalicelib.store.agent_presence import (
     ENROLLED,
     OFFLINE,
     ONLINE,
+    QUARANTINED,
     REVOKED,
     AgentPresenceItem,
 )
@@ -30,10 +32,14 @@ _HEARD = (
     "SET k = :key, q = :sequence, b = :nonce, i = :instance, l = :now, n = :next, due = :due,"
     " v = :version, u = :unpersisted"
 )
-_STEADY = (
+_IN_TURN = (
     "s = :online AND (k = :key OR p = :key) AND contains(sc, :scope) AND i = :instance"
     " AND ((q < :sequence AND n <= :now) OR (q = :sequence AND b = :nonce))"
 )
+# Whoever has something to hear fails these, and so a steady beat needs no answer of the database:
+# the row that comes with the failure says what it is.
+_NOTHING_TO_SAY = " AND attribute_not_exists(r)"
+_SAME_FACTS = " AND f = :facts"
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +54,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     version: str
     unpersisted: bool
+    facts: bytes | None
+    source_address: str | None
     now: int
     next_allowed: int
     due: str
@@ -67,12 +75,17 @@ class Conflicted(msgspec.Struct, frozen=True):
     """A transaction held the row at that instant: no verdict, worth another attempt."""
 
 
-def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
+def beat(beat: Beat, *, with_news: bool = False) -> Accepted | NotAccepted | Conflicted:
     """Accept a steady heartbeat in ONE request, or learn from the same request why not.
 
     A repetition of the last accepted beat (same sequence and nonce) passes, so a lost answer or
     a retry by the SDK never looks like a clone. Setting the key is a no-op for the current one
     and promotes the pending one.
+
+    Args:
+        beat: the heartbeat.
+        with_news: also where the agent is to be told something: its facts are wanted, or a new
+            key. The caller has seen the row, which came with the failure of the first attempt.
 
     Raises:
         Unavailable: the database did not answer.
@@ -83,8 +96,8 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
                 TableName=_P.Meta.table_name,
                 Key={"pk": {"S": f"{beat.organization}#{beat.agent}"}},
                 UpdateExpression=_HEARD,
-                ConditionExpression=_STEADY,
-                ExpressionAttributeValues=_values(beat),
+                ConditionExpression=_condition(beat, with_news=with_news),
+                ExpressionAttributeValues=_values(beat, with_news=with_news),
             )
         except ClientError as error:
             code = response_code(error)
@@ -97,8 +110,17 @@ def beat(beat: Beat) -> Accepted | NotAccepted | Conflicted:
     return Accepted()
 
 
-def _values(beat: Beat) -> dict[str, dict[str, Any]]:
+def _condition(beat: Beat, *, with_news: bool) -> str:
+    if with_news:
+        return _IN_TURN
+    return _IN_TURN + _NOTHING_TO_SAY + (_SAME_FACTS if beat.facts is not None else "")
+
+
+def _values(beat: Beat, *, with_news: bool) -> dict[str, dict[str, Any]]:
+    # DynamoDB refuses a value that the expressions do not use.
+    facts = {} if with_news or beat.facts is None else {":facts": {"B": beat.facts}}
     return {
+        **facts,
         ":online": {"S": ONLINE},
         ":scope": {"S": beat.scope},
         ":key": {"B": beat.key},
@@ -128,9 +150,22 @@ def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> Non
     transaction.update(
         "presence",
         _P(f"{beat.organization}#{beat.agent}"),
-        [*_beat_actions(beat), _P.status.set(ONLINE)],
+        [*_beat_actions(beat), _P.status.set(ONLINE), *_instance_actions(beat, seen)],
         unchanged,
     )
+
+
+def _instance_actions(beat: Beat, seen: AgentPresenceItem) -> list[Action]:
+    if seen.instance == beat.instance:
+        return []
+    earlier = instances.after(seen, beat.now, but=beat.instance)
+    return [
+        _P.instance_since.set(beat.now),
+        _P.source_address.set(beat.source_address)
+        if beat.source_address
+        else _P.source_address.remove(),
+        _P.earlier_instances.set(earlier) if earlier else _P.earlier_instances.remove(),
+    ]
 
 
 def _holds_key(beat: Beat) -> Condition:
@@ -189,6 +224,20 @@ def replace_unused_key(
         _P(f"{organization}#{agent}"),
         [_P.key.set(new)],
         (_P.status == ENROLLED) & (_P.key == old),
+    )
+
+
+def quarantine(transaction: Transaction, seen: AgentPresenceItem) -> None:
+    """Add the quarantine of an agent (part `presence`), unless its row changed since it was seen.
+
+    Its keys stay: only their holders can ever come back.
+    """
+    transaction.update(
+        "presence",
+        _P(seen.pk),
+        [_P.status.set(QUARANTINED), _P.due.remove()],
+        (_P.status == seen.status)
+        & (_P.instance == seen.instance if seen.instance else _P.instance.does_not_exist()),
     )
 
 

@@ -8,8 +8,9 @@ from chalicelib.flows.agent_status import STATUSES, status_of
 SEEN = 1_000_000
 
 
-def row(status: str | None, last_seen: int | None = SEEN) -> Any:
-    return SimpleNamespace(status=status, last_seen=last_seen)
+def row(status: str | None, last_seen: int | None = SEEN, interval: int = 60) -> Any:
+    next_allowed = None if last_seen is None else last_seen + interval * 250
+    return SimpleNamespace(status=status, last_seen=last_seen, next_allowed=next_allowed)
 
 
 @pytest.mark.parametrize("interval", [1, 60, 3600])
@@ -19,19 +20,20 @@ def row(status: str | None, last_seen: int | None = SEEN) -> Any:
      (3, "offline"), (1000, "offline")],
 )  # fmt: skip
 def test_silence_is_measured_in_intervals(interval: int, part: float, status: str) -> None:
-    assert status_of(row("online"), interval, SEEN + int(part * interval * 1000)) == status
+    told = row("online", interval=interval)
+    assert status_of(told, SEEN + int(part * interval * 1000)) == status
 
 
 @pytest.mark.parametrize("status", ["enrolled", "offline", "quarantined", "revoked"])
 def test_a_status_that_was_given_is_not_made_up_again(status: str) -> None:
-    assert status_of(row(status), 60, SEEN) == status
-    assert status_of(row(status, None), 60, SEEN + 10**9) == status
+    assert status_of(row(status), SEEN) == status
+    assert status_of(row(status, None), SEEN + 10**9) == status
 
 
 def test_what_is_not_there_is_unknown_and_never_online() -> None:
-    assert status_of(None, 60, SEEN) == "unknown"
-    assert status_of(row(None), 60, SEEN) == "unknown"
-    assert status_of(row("online", None), 60, SEEN) == "offline"
+    assert status_of(None, SEEN) == "unknown"
+    assert status_of(row(None), SEEN) == "unknown"
+    assert status_of(row("online", None), SEEN) == "offline"
 
 
 def test_every_status_can_be_asked_for() -> None:

@@ -2,24 +2,31 @@
 
 import re
 
+import msgspec
+import pytest
+
 from chalicelib.store import presence_writes
 from chalicelib.store.agent_presence import AgentPresenceItem
 
-_WORDS = {"SET", "AND", "OR", "contains"}
+_WORDS = {"SET", "AND", "OR", "contains", "attribute", "not", "exists"}
 _BEAT = presence_writes.Beat(
     organization="org_1", agent="agt_1", key=b"k", scope="s", sequence=1, nonce="n", instance="i",
-    version="v", unpersisted=False, now=1, next_allowed=2, due="d",
+    version="v", unpersisted=False, facts=b"f", source_address="192.0.2.1", now=1,
+    next_allowed=2, due="d",
 )  # fmt: skip
 
 
+_WITHOUT_FACTS = msgspec.structs.replace(_BEAT, facts=None)
+
+
 def names_in(expression: str) -> set[str]:
-    return set(re.findall(r"(?<![:\w])[A-Za-z]+", expression)) - _WORDS
+    return set(re.findall(r"(?<![:\w])[A-Za-z]+", expression.replace("_", " "))) - _WORDS
 
 
 def test_they_name_attributes_of_the_model() -> None:
     stored = {one.attr_name for one in AgentPresenceItem.get_attributes().values()}
-    named = names_in(presence_writes._HEARD) | names_in(presence_writes._STEADY)
-    assert named <= stored
+    condition = presence_writes._condition(_BEAT, with_news=False)
+    assert names_in(presence_writes._HEARD) | names_in(condition) <= stored
 
 
 def test_a_beat_sets_what_the_slow_path_sets_too() -> None:
@@ -27,6 +34,17 @@ def test_a_beat_sets_what_the_slow_path_sets_too() -> None:
     assert names_in(presence_writes._HEARD) == slow
 
 
-def test_every_value_is_given_and_none_in_vain() -> None:
-    used = re.findall(r":[a-z]+", presence_writes._HEARD + " " + presence_writes._STEADY)
-    assert set(used) == set(presence_writes._values(_BEAT))
+@pytest.mark.parametrize("beat", [_BEAT, _WITHOUT_FACTS])
+@pytest.mark.parametrize("with_news", [False, True])
+def test_every_value_is_given_and_none_in_vain(
+    beat: presence_writes.Beat, *, with_news: bool
+) -> None:
+    condition = presence_writes._condition(beat, with_news=with_news)
+    used = re.findall(r":[a-z]+", presence_writes._HEARD + " " + condition)
+    assert set(used) == set(presence_writes._values(beat, with_news=with_news))
+
+
+def test_only_who_has_nothing_to_hear_is_steady() -> None:
+    assert "attribute_not_exists(r)" in presence_writes._condition(_BEAT, with_news=False)
+    assert "f = :facts" in presence_writes._condition(_BEAT, with_news=False)
+    assert "f = :facts" not in presence_writes._condition(_WITHOUT_FACTS, with_news=False)

@@ -1,0 +1,120 @@
+"""Two copies of one identity: noticed by the instance that returns after another was heard.
+
+A process that ended does not come back: a restart is a new instance. So one that was heard before
+the present one, and is heard again, runs beside it. What only looks so is told apart:
+
+- A lost answer: the repetition comes from the present instance.
+- A straggler: a request of the old process that was under way while the new one started. API
+  Gateway ends every request after 29 seconds, so until the present instance has been there for
+  longer, an older one is told to wait.
+- A snapshot of the same host that was restored: it goes on with a sequence that was heard already,
+  or after a silence of several intervals, for a while as the only one.
+"""
+
+from chalicelib.errors import Conflict, DomainError, Forbidden, TooMany
+from chalicelib.evidence.agent_events import AgentQuarantined
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.evidence.record import Origin, success
+from chalicelib.flows.contention import Patience
+from chalicelib.flows.heartbeat import told_interval
+from chalicelib.store import agent_identities, audit_records, instances, presence_writes
+from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem
+from chalicelib.store.presence_writes import Beat
+from chalicelib.store.transaction import Transaction
+
+STRAGGLERS_END_MS = 30_000
+_SILENT_INTERVALS = 3
+
+
+def refuse_what_is_split_off(row: AgentPresenceItem, beat: Beat) -> None:
+    """Send the copy that is to take an identity of its own there.
+
+    Raises:
+        Conflict: `agent_split`.
+    """
+    if row.split is not None and bytes(row.split) == instances.fingerprint(beat.instance):
+        raise Conflict(
+            "This copy of the agent is to take an identity of its own.", code="agent_split"
+        )
+
+
+def is_alive_beside(row: AgentPresenceItem, beat: Beat) -> bool:
+    """Whether the beat shows that its instance runs beside the row's present one.
+
+    Raises:
+        TooMany: it may be a request from before the present instance started.
+    """
+    again = instances.returned(row, beat.instance) if row.status == ONLINE else None
+    if again is None or beat.sequence <= again.sequence:
+        return False
+    silence = beat.now - again.last_seen
+    if silence > _SILENT_INTERVALS * told_interval(row) + STRAGGLERS_END_MS:
+        return False
+    there_for = beat.now - int(row.instance_since or 0)
+    if there_for < STRAGGLERS_END_MS:
+        raise TooMany(
+            "Another process of this agent was heard a moment ago.",
+            code="heartbeat_too_soon",
+            seconds=(STRAGGLERS_END_MS - there_for) / 1000,
+        )
+    return True
+
+
+def quarantined(
+    patience: Patience, origin: Origin, beat: Beat, row: AgentPresenceItem
+) -> DomainError:
+    """Quarantine the agent; both copies keep their key until an operator decides.
+
+    Returns:
+        The answer to the beat.
+    """
+    copies = _copies(beat, row)
+    for _ in patience.rounds():
+        transaction = Transaction()
+        presence_writes.quarantine(transaction, row)
+        agent_identities.note_quarantine(
+            transaction,
+            origin.organization,
+            beat.agent,
+            {"reason": "clone", "since": rfc3339(origin.now), "note": None, "copies": copies},
+        )
+        audit_records.put(
+            transaction,
+            success(
+                origin,
+                AgentQuarantined(
+                    agent_id=beat.agent,
+                    reason="clone",
+                    instances=tuple(str(copy["instance"]) for copy in copies),
+                ),
+                resource=("agent", beat.agent),
+                project=row.project,
+                environment=row.environment,
+            ),
+        )
+        cancelled = transaction.write()
+        if cancelled is None or not cancelled.contended:
+            # Where the row changed meanwhile, the next beat of either copy comes to the same end.
+            break
+    return Forbidden(
+        "Two copies of this agent are running: it is quarantined until an operator decides.",
+        code="agent_quarantined",
+    )
+
+
+def _copies(beat: Beat, row: AgentPresenceItem) -> list[dict[str, str | None]]:
+    """The present instance and the one that returned, so that an operator can tell them apart."""
+    return [
+        {
+            "instance": instances.fingerprint(str(row.instance)).hex(),
+            "first_seen_at": rfc3339(int(row.instance_since or 0)),
+            "last_seen_at": rfc3339(int(row.last_seen or 0)),
+            "source_address": row.source_address,
+        },
+        {
+            "instance": instances.fingerprint(beat.instance).hex(),
+            "first_seen_at": None,
+            "last_seen_at": rfc3339(beat.now),
+            "source_address": beat.source_address,
+        },
+    ]
