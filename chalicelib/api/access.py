@@ -76,8 +76,9 @@ def _deletes(kind: Kind) -> Access:
 
 
 _ANYBODY = Access()
-# A person may look after themselves, and leave, also where the organization is being deleted.
-_PERSON = Access((SESSION,), while_deleting=True)
+A_PERSON = Access((SESSION,), while_deleting=True)
+"""A person may look after themselves, and leave, also where the organization is being deleted."""
+
 _AGENT = _path("agent")
 _TOKEN = _path("enrollment_token")
 _READS_MEMBERS = Access((SESSION, PERSONAL_TOKEN), Permission.VIEW_ORG, "organization:read")
@@ -110,6 +111,9 @@ MODULES: dict[str, dict[str, Access]] = {
         f"POST {_ENROLLMENT}/exchange": Access(
             (ENROLLMENT_TOKEN,), scope="agent:enroll", in_view=True
         ),
+        f"POST {_ENROLLMENT}/check": Access(
+            (ENROLLMENT_TOKEN,), scope="agent:enroll", in_view=True
+        ),
     },
     "attempts": {
         f"GET {_ENROLLMENT}/attempts": _list(_READS, Permission.VIEW_ENVIRONMENT),
@@ -137,6 +141,12 @@ MODULES: dict[str, dict[str, Access]] = {
     "health": {
         "GET /healthz": _ANYBODY,
         "GET /readyz": _ANYBODY,
+    },
+    "install": {
+        "GET /install/install.sh": _ANYBODY,
+        "GET /install/install.ps1": _ANYBODY,
+        "GET /agent/manifest": _ANYBODY,
+        "GET /agent/binary": _ANYBODY,
     },
     "jobs": {
         "GET /api/v1/jobs/{job_id}": Access(
@@ -233,21 +243,21 @@ MODULES: dict[str, dict[str, Access]] = {
     "login": {
         "POST /api/v1/auth/login": _ANYBODY,
         "POST /api/auth/login": _ANYBODY,
-        "POST /api/v1/auth/logout": _PERSON,
-        "POST /api/v1/auth/switch": _PERSON,
+        "POST /api/v1/auth/logout": A_PERSON,
+        "POST /api/v1/auth/switch": A_PERSON,
     },
     "me": {
         "GET /api/v1/me": Access((SESSION, PERSONAL_TOKEN), while_deleting=True),
-        "PATCH /api/v1/me": _PERSON,
-        "POST /api/v1/me/password": _PERSON,
-        "GET /api/v1/me/sessions": _PERSON,
-        "DELETE /api/v1/me/sessions/{session_id}": _PERSON,
-        "POST /api/v1/me/sessions/revoke": _PERSON,
+        "PATCH /api/v1/me": A_PERSON,
+        "POST /api/v1/me/password": A_PERSON,
+        "GET /api/v1/me/sessions": A_PERSON,
+        "DELETE /api/v1/me/sessions/{session_id}": A_PERSON,
+        "POST /api/v1/me/sessions/revoke": A_PERSON,
     },
     "personal_tokens": {
-        "GET /api/v1/me/tokens": _PERSON,
+        "GET /api/v1/me/tokens": A_PERSON,
         "POST /api/v1/me/tokens": Access((SESSION,)),
-        "DELETE /api/v1/me/tokens/{personal_token_id}": _PERSON,
+        "DELETE /api/v1/me/tokens/{personal_token_id}": A_PERSON,
     },
     "oidc": {
         f"GET {_IDENTITY_PROVIDER}": Access(

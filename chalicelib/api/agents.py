@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, lists, requests, shapes
+from chalicelib.api import lists, requests, shapes
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -11,7 +11,6 @@ from chalicelib.fields import LONGEST_NAME
 from chalicelib.flows import agents as agent_flow
 from chalicelib.flows import revoke_agent as revoke_flow
 from chalicelib.flows.agent_status import STATUSES
-from chalicelib.flows.environment_lists import Position
 
 _LIST = "agents"
 api = Api(__name__, prefix="/api/v1/agents")
@@ -21,36 +20,23 @@ api = Api(__name__, prefix="/api/v1/agents")
 def list_agents(caller: Caller) -> Response:
     """Agents by name, environment after environment."""
     origin = caller.origin
-    given = requests.query(
-        api.current_request, "environment", "status", "label", "name", "limit", "cursor"
-    )
-    now = runtime.current()
-    position = cursors.decode(now.keyring, origin.organization, _LIST, given, parts=2)
+    wanted = lists.paging(
+        api.current_request, origin.organization, _LIST,
+        "environment", "status", "label", "name", parts=2,
+    )  # fmt: skip
     page = agent_flow.page(
         origin.organization,
         agent_flow.AgentFilter(
-            environments=lists.environments(caller, given),
-            status=requests.one_of(given, "status", STATUSES),
-            label=_label(given.get("label")),
-            name=_name(given.get("name")),
+            environments=lists.environments(caller, wanted.given),
+            status=requests.one_of(wanted.given, "status", STATUSES),
+            label=_label(wanted.given.get("label")),
+            name=_name(wanted.given.get("name")),
         ),
-        start=Position(*position) if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+        start=wanted.start,
+        limit=wanted.limit,
         now=origin.now,
     )
-    return answer(
-        {
-            "agents": [shapes.agent(found) for found in page.rows],
-            "next_cursor": page.next
-            and cursors.encode(
-                now.keyring,
-                origin.organization,
-                _LIST,
-                given,
-                [page.next.environment, page.next.after],
-            ),
-        }
-    )
+    return wanted.answer("agents", [shapes.agent(found) for found in page.rows], page.next)
 
 
 def _name(given: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, requests, shapes
+from chalicelib.api import lists, requests, shapes
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -39,23 +39,11 @@ def announce_artifact(caller: Caller, agent_id: str) -> Response:
 def list_artifacts(caller: Caller, agent_id: str) -> Response:
     """An agent's artifacts."""
     origin = caller.origin
-    given = requests.query(api.current_request, "limit", "cursor")
-    keyring = runtime.current().keyring
-    listing = f"artifacts.{agent_id}"
-    position = cursors.decode(keyring, origin.organization, listing, given, parts=1)
+    wanted = lists.paging(api.current_request, origin.organization, f"artifacts.{agent_id}")
     rows, after = artifact_flow.page(
-        origin.organization,
-        agent_id,
-        after=position[0] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+        origin.organization, agent_id, after=wanted.after, limit=wanted.limit
     )
-    return answer(
-        {
-            "artifacts": [shapes.artifact(row, origin.now) for row in rows],
-            "next_cursor": after
-            and cursors.encode(keyring, origin.organization, listing, given, [after]),
-        }
-    )
+    return wanted.answer("artifacts", [shapes.artifact(row, origin.now) for row in rows], after)
 
 
 @api.route("/{agent_id}/artifacts/{artifact_id}", methods=["GET"])

@@ -4,14 +4,11 @@ from typing import Any
 
 from chalice import Response
 
-from chalicelib import runtime
-from chalicelib.api import cursors, lists, requests
+from chalicelib.api import lists
 from chalicelib.api.callers import Caller
-from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.flows import attempts as attempt_flow
-from chalicelib.flows.environment_lists import Position
 from chalicelib.store.attempts import count_of
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 
@@ -23,27 +20,18 @@ api = Api(__name__, prefix="/api/v1/agent-enrollment")
 @api.route("/attempts", methods=["GET"])
 def list_attempts(caller: Caller) -> Response:
     """Refused attempts at known tokens, newest first within each environment."""
-    given = requests.query(
-        api.current_request, "environment", "enrollment_token_id", "limit", "cursor"
-    )
-    organization, keyring = caller.origin.organization, runtime.current().keyring
-    position = cursors.decode(keyring, organization, _LIST, given, parts=2)
+    wanted = lists.paging(
+        api.current_request, caller.origin.organization, _LIST,
+        "environment", "enrollment_token_id", parts=2,
+    )  # fmt: skip
     page = attempt_flow.page(
-        organization,
-        environments=lists.environments(caller, given),
-        token=given.get("enrollment_token_id"),
-        start=Position(*position) if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+        caller.origin.organization,
+        environments=lists.environments(caller, wanted.given),
+        token=wanted.given.get("enrollment_token_id"),
+        start=wanted.start,
+        limit=wanted.limit,
     )
-    return answer(
-        {
-            "attempts": [_shape(row) for row in page.rows],
-            "next_cursor": page.next
-            and cursors.encode(
-                keyring, organization, _LIST, given, [page.next.environment, page.next.after]
-            ),
-        }
-    )
+    return wanted.answer("attempts", [_shape(row) for row in page.rows], page.next)
 
 
 def _shape(row: EnrollmentTokenItem) -> dict[str, Any]:

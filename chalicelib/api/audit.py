@@ -2,10 +2,8 @@
 
 from chalice import Response
 
-from chalicelib import runtime
-from chalicelib.api import cursors, requests, shapes, times
+from chalicelib.api import lists, requests, shapes, times
 from chalicelib.api.callers import Caller
-from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
 from chalicelib.flows import audit_trail
 
@@ -17,12 +15,11 @@ api = Api(__name__)
 def list_audit_records(caller: Caller) -> Response:
     """Records of a time range (the last day by default), of all resources or of one."""
     origin = caller.origin
-    given = requests.query(
-        api.current_request,
-        "since", "until", "resource_type", "resource_id", "order", "limit", "cursor",
+    page = lists.paging(
+        api.current_request, origin.organization, _LIST,
+        "since", "until", "resource_type", "resource_id", "order", parts=3,
     )  # fmt: skip
-    keyring = runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=3)
+    given, position = page.given, page.position
     if position is not None and all(text.isdecimal() for text in position[:2]):
         # The range of the first page holds for the pages after it, whatever the clock says now.
         since, until = int(position[0]), int(position[1])
@@ -34,21 +31,9 @@ def list_audit_records(caller: Caller) -> Response:
         resource=_resource(given),
         newest_first=requests.one_of(given, "order", ("newest", "oldest")) != "oldest",
     )
-    rows, after = audit_trail.page(
-        origin.organization,
-        wanted,
-        after=position[2] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
-    return answer(
-        {
-            "audit_records": [shapes.audit_record(row) for row in rows],
-            "next_cursor": after
-            and cursors.encode(
-                keyring, origin.organization, _LIST, given, [str(since), str(until), after]
-            ),
-        }
-    )
+    rows, after = audit_trail.page(origin.organization, wanted, after=page.after, limit=page.limit)
+    shown = [shapes.audit_record(row) for row in rows]
+    return page.answer("audit_records", shown, after and [str(since), str(until), after])
 
 
 def _range(given: dict[str, str], now: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from chalice import Response
 from chalice.app import Request
 
 from chalicelib import runtime
-from chalicelib.api import bearers, cursors, lists, requests, shapes
+from chalicelib.api import bearers, lists, requests, shapes
 from chalicelib.api.access import ENROLLMENT_TOKEN
 from chalicelib.api.bearers import Bearer
 from chalicelib.api.callers import Caller, family_of, opaque_claims, origin_of, rejected
@@ -12,12 +12,13 @@ from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
 from chalicelib.credentials import enrollment_token
 from chalicelib.credentials.opaque import OpaqueClaims
+from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record import Origin
+from chalicelib.flows import check_token as check_flow
 from chalicelib.flows import exchange as exchange_flow
 from chalicelib.flows import mint as mint_flow
 from chalicelib.flows import tokens as token_flow
 from chalicelib.flows.enrollment import EnrollTools, ExchangeRequest
-from chalicelib.flows.environment_lists import Position
 
 _LIST = "enrollment_tokens"
 api = Api(__name__, prefix="/api/v1/agent-enrollment")
@@ -28,35 +29,30 @@ def mint_enrollment_token(caller: Caller) -> Response:
     """Mint a token; its secret is in this answer and nowhere else."""
     wanted = requests.body(api.current_request, mint_flow.MintRequest)
     key = requests.idempotency_key(api.current_request)
-    minted = mint_flow.mint(runtime.current().patience, caller.origin, caller.row, wanted, key)
+    now = runtime.current()
+    minted = mint_flow.mint(now.patience, caller.origin, caller.row, wanted, key)
     shape = shapes.token(minted.token, caller.origin.now)
-    return answer({**shape, "token": minted.secret}, 201)
+    pin = now.settings.release_key_sha256
+    return answer({**shape, "token": minted.secret, "agent_release_key_sha256": pin}, 201)
 
 
 @api.route("/tokens", methods=["GET"])
 def list_enrollment_tokens(caller: Caller) -> Response:
     """Tokens, newest first."""
-    given = requests.query(api.current_request, "environment", "status", "limit", "cursor")
     origin = caller.origin
-    keyring = runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=2)
+    wanted = lists.paging(
+        api.current_request, origin.organization, _LIST, "environment", "status", parts=2
+    )
     page = token_flow.page(
         origin.organization,
-        environments=lists.environments(caller, given),
-        status=requests.one_of(given, "status", token_flow.TOKEN_STATUSES),
-        start=Position(*position) if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
+        environments=lists.environments(caller, wanted.given),
+        status=requests.one_of(wanted.given, "status", token_flow.TOKEN_STATUSES),
+        start=wanted.start,
+        limit=wanted.limit,
         now=origin.now,
     )
-    return answer(
-        {
-            "enrollment_tokens": [shapes.token(row, origin.now) for row in page.rows],
-            "next_cursor": page.next
-            and cursors.encode(
-                keyring, origin.organization, _LIST, given, [page.next.environment, page.next.after]
-            ),
-        }
-    )
+    rows = [shapes.token(row, origin.now) for row in page.rows]
+    return wanted.answer("enrollment_tokens", rows, page.next)
 
 
 @api.route("/tokens/{enrollment_token_id}", methods=["GET"])
@@ -90,6 +86,24 @@ def exchange_enrollment_token() -> Response:
     result = exchange_flow.exchange(tools, origin, claims, wanted, key)
     base = requests.public_url(api.current_request, now.settings.public_url)
     return answer(shapes.enrolled(result, base, now.clock()), 200 if result.replayed else 201)
+
+
+@api.route("/check", methods=["POST"])
+def check_enrollment_token() -> Response:
+    """Say whether an exchange of this body would be admitted. Nothing is spent or created."""
+    wanted = requests.body(api.current_request, ExchangeRequest)
+    origin, claims = _token_of(api.current_request, wanted.token)
+    now = runtime.current()
+    tools = EnrollTools(now.keyring, now.patience, now.refusals)
+    admitted = check_flow.check(tools, origin, claims, wanted)
+    return answer(
+        {
+            "admits": True,
+            "environment": admitted.environment,
+            "expires_at": rfc3339(admitted.expires_at),
+            "uses_left": admitted.uses_left,
+        }
+    )
 
 
 def _token_of(request: Request, in_body: str | None) -> tuple[Origin, OpaqueClaims]:

@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, organization_shapes, requests, shapes
+from chalicelib.api import lists, organization_shapes, requests, shapes
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -17,22 +17,12 @@ api = Api(__name__, prefix="/api/v1/environments")
 @api.route("", methods=["GET"])
 def list_environments(caller: Caller) -> Response:
     """The environments that the caller may see, of one project or of all."""
-    given = requests.query(api.current_request, "project", "limit", "cursor")
-    origin, keyring = caller.origin, runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=1)
+    wanted = lists.paging(api.current_request, caller.origin.organization, _LIST, "project")
     rows, after = environment_flow.page(
-        caller.operator,
-        given.get("project"),
-        position[0] if position else None,
-        requests.whole_number(given, "limit", default=50, least=1, most=100),
+        caller.operator, wanted.given.get("project"), wanted.after, wanted.limit
     )
-    return answer(
-        {
-            "environments": [organization_shapes.environment(row) for row in rows],
-            "next_cursor": after
-            and cursors.encode(keyring, origin.organization, _LIST, given, [after]),
-        }
-    )
+    shown = [organization_shapes.environment(row) for row in rows]
+    return wanted.answer("environments", shown, after)
 
 
 @api.route("", methods=["POST"])

@@ -3,8 +3,8 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import authentication, cursors, member_shapes, requests, session_answers
-from chalicelib.api.access import SESSION, Access
+from chalicelib.api import authentication, lists, member_shapes, requests, session_answers
+from chalicelib.api.access import A_PERSON
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -13,7 +13,6 @@ from chalicelib.flows import joining, offers
 
 _LIST = "invitations"
 _ACCEPT = "POST /api/v1/invitations/accept"
-_LOGGED_IN = Access((SESSION,), while_deleting=True)
 api = Api(__name__, prefix="/api/v1/invitations")
 
 
@@ -29,24 +28,14 @@ def create_invitation(caller: Caller) -> Response:
 @api.route("", methods=["GET"])
 def list_invitations(caller: Caller) -> Response:
     """Invitations, also those that are over, for some days."""
-    origin, keyring = caller.origin, runtime.current().keyring
-    given = requests.query(api.current_request, "limit", "cursor")
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=1)
-    page = invitation_flow.page(
-        origin.organization,
-        after=position[0] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
+    origin = caller.origin
+    wanted = lists.paging(api.current_request, origin.organization, _LIST)
+    page = invitation_flow.page(origin.organization, after=wanted.after, limit=wanted.limit)
     # An invitation ends with its maker's power to invite, which no write to its row tells.
     said = offers.statuses(origin.organization, page.rows, origin.now)
     shown = zip(page.rows, said, strict=True)
-    return answer(
-        {
-            "invitations": [member_shapes.invitation(row, status) for row, status in shown],
-            "next_cursor": page.next
-            and cursors.encode(keyring, origin.organization, _LIST, given, [page.next]),
-        }
-    )
+    rows = [member_shapes.invitation(row, status) for row, status in shown]
+    return wanted.answer("invitations", rows, page.next)
 
 
 @api.route("/{invitation_id}", methods=["DELETE"])
@@ -75,7 +64,7 @@ def accept_invitation() -> Response:
 
 
 def _who_is_logged_in() -> str:
-    caller = authentication.authenticate(api.current_request, _ACCEPT, _LOGGED_IN, {})
+    caller = authentication.authenticate(api.current_request, _ACCEPT, A_PERSON, {})
     if caller is None:
         raise AssertionError("a session was asked for")
     return caller.origin.actor_id

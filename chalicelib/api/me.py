@@ -5,7 +5,7 @@ from typing import Any
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, login_shapes, requests, session_answers
+from chalicelib.api import lists, login_shapes, requests, session_answers
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -70,23 +70,11 @@ def change_password(caller: Caller) -> Response:
 def list_my_sessions(caller: Caller) -> Response:
     """The sessions that have not ended, in all organizations."""
     origin = caller.origin
-    given = requests.query(api.current_request, "limit", "cursor")
-    keyring = runtime.current().keyring
     listing = f"sessions of {origin.actor_id}"
-    position = cursors.decode(keyring, origin.organization, listing, given, parts=1)
-    page = my_sessions.page(
-        origin.actor_id,
-        after=position[0] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
-        now=origin.now,
-    )
-    return answer(
-        {
-            "sessions": [login_shapes.session(row, origin.credential) for row in page.rows],
-            "next_cursor": page.after
-            and cursors.encode(keyring, origin.organization, listing, given, [page.after]),
-        }
-    )
+    wanted = lists.paging(api.current_request, origin.organization, listing)
+    page = my_sessions.page(origin.actor_id, after=wanted.after, limit=wanted.limit, now=origin.now)
+    rows = [login_shapes.session(row, origin.credential) for row in page.rows]
+    return wanted.answer("sessions", rows, page.after)
 
 
 @api.route("/sessions/{session_id}", methods=["DELETE"])

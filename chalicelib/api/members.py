@@ -6,7 +6,7 @@ from typing import Any
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, member_shapes, requests
+from chalicelib.api import lists, member_shapes, requests
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -29,16 +29,10 @@ def _list(
     page: Callable[..., MemberPage],
     shape: Callable[[Member], dict[str, Any]],
 ) -> Response:
-    given = requests.query(api.current_request, "limit", "cursor")
-    organization, keyring = caller.origin.organization, runtime.current().keyring
-    position = cursors.decode(keyring, organization, listing, given, parts=1)
-    found = page(
-        organization,
-        after=position[0] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
-    following = found.next and cursors.encode(keyring, organization, listing, given, [found.next])
-    return answer({"members": [shape(row) for row in found.rows], "next_cursor": following})
+    organization = caller.origin.organization
+    wanted = lists.paging(api.current_request, organization, listing)
+    found = page(organization, after=wanted.after, limit=wanted.limit)
+    return wanted.answer("members", [shape(row) for row in found.rows], found.next)
 
 
 @api.route("/members/{user_id}", methods=["GET"])

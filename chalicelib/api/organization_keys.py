@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, member_shapes, requests
+from chalicelib.api import lists, member_shapes, requests
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -25,23 +25,11 @@ def create_organization_key(caller: Caller) -> Response:
 @api.route("", methods=["GET"])
 def list_organization_keys(caller: Caller) -> Response:
     """Keys, also those that have ended, for some weeks."""
-    origin, keyring = caller.origin, runtime.current().keyring
-    given = requests.query(api.current_request, "limit", "cursor")
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=1)
-    page = key_flow.page(
-        origin.organization,
-        after=position[0] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
-    return answer(
-        {
-            "organization_keys": [
-                member_shapes.organization_key(row, origin.now) for row in page.rows
-            ],
-            "next_cursor": page.next
-            and cursors.encode(keyring, origin.organization, _LIST, given, [page.next]),
-        }
-    )
+    origin = caller.origin
+    wanted = lists.paging(api.current_request, origin.organization, _LIST)
+    page = key_flow.page(origin.organization, after=wanted.after, limit=wanted.limit)
+    rows = [member_shapes.organization_key(row, origin.now) for row in page.rows]
+    return wanted.answer("organization_keys", rows, page.next)
 
 
 @api.route("/{organization_key_id}", methods=["GET"])

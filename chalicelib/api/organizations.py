@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, organization_shapes, requests, shapes
+from chalicelib.api import lists, organization_shapes, requests, shapes
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -19,21 +19,10 @@ api = Api(__name__, prefix="/api/v1/organizations")
 @api.route("", methods=["GET"])
 def list_organizations(caller: Caller) -> Response:
     """The organizations that the person belongs to."""
-    given = requests.query(api.current_request, "limit", "cursor")
-    origin, keyring = caller.origin, runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=1)
-    found, after = my_organizations.page(
-        origin.actor_id,
-        position[0] if position else None,
-        requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
-    return answer(
-        {
-            "organizations": [organization_shapes.belonging(one) for one in found],
-            "next_cursor": after
-            and cursors.encode(keyring, origin.organization, _LIST, given, [after]),
-        }
-    )
+    wanted = lists.paging(api.current_request, caller.origin.organization, _LIST)
+    found, after = my_organizations.page(caller.origin.actor_id, wanted.after, wanted.limit)
+    shown = [organization_shapes.belonging(one) for one in found]
+    return wanted.answer("organizations", shown, after)
 
 
 @api.route("", methods=["POST"])

@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, login_shapes, requests
+from chalicelib.api import lists, login_shapes, requests
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -25,22 +25,11 @@ def mint_personal_token(caller: Caller) -> Response:
 def list_personal_tokens(caller: Caller) -> Response:
     """The person's tokens, in all organizations, also those that ended lately."""
     origin = caller.origin
-    given = requests.query(api.current_request, "limit", "cursor")
-    keyring = runtime.current().keyring
     listing = f"personal tokens of {origin.actor_id}"
-    position = cursors.decode(keyring, origin.organization, listing, given, parts=1)
-    page = token_flow.page(
-        origin.actor_id,
-        after=position[0] if position else None,
-        limit=requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
-    return answer(
-        {
-            "personal_tokens": [login_shapes.personal_token(row, origin.now) for row in page.rows],
-            "next_cursor": page.after
-            and cursors.encode(keyring, origin.organization, listing, given, [page.after]),
-        }
-    )
+    wanted = lists.paging(api.current_request, origin.organization, listing)
+    page = token_flow.page(origin.actor_id, after=wanted.after, limit=wanted.limit)
+    rows = [login_shapes.personal_token(row, origin.now) for row in page.rows]
+    return wanted.answer("personal_tokens", rows, page.after)
 
 
 @api.route("/{personal_token_id}", methods=["DELETE"])

@@ -3,7 +3,7 @@
 from chalice import Response
 
 from chalicelib import runtime
-from chalicelib.api import cursors, organization_shapes, requests, shapes
+from chalicelib.api import lists, organization_shapes, requests, shapes
 from chalicelib.api.callers import Caller
 from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
@@ -17,21 +17,9 @@ api = Api(__name__, prefix="/api/v1/projects")
 @api.route("", methods=["GET"])
 def list_projects(caller: Caller) -> Response:
     """The projects that the caller may see."""
-    given = requests.query(api.current_request, "limit", "cursor")
-    origin, keyring = caller.origin, runtime.current().keyring
-    position = cursors.decode(keyring, origin.organization, _LIST, given, parts=1)
-    rows, after = project_flow.page(
-        caller.operator,
-        position[0] if position else None,
-        requests.whole_number(given, "limit", default=50, least=1, most=100),
-    )
-    return answer(
-        {
-            "projects": [organization_shapes.project(row) for row in rows],
-            "next_cursor": after
-            and cursors.encode(keyring, origin.organization, _LIST, given, [after]),
-        }
-    )
+    wanted = lists.paging(api.current_request, caller.origin.organization, _LIST)
+    rows, after = project_flow.page(caller.operator, wanted.after, wanted.limit)
+    return wanted.answer("projects", [organization_shapes.project(row) for row in rows], after)
 
 
 @api.route("", methods=["POST"])

@@ -45,6 +45,10 @@ ROUTES = (
         kind=ExchangeRequest, body=lambda _: {"hostname": "host-1.example"},
     ),
     Route(
+        "POST", f"{ENROLLMENT}/check",
+        kind=ExchangeRequest, body=lambda _: {"hostname": "host-1.example"},
+    ),
+    Route(
         "GET", "/api/v1/agents",
         query=("environment", "status", "label", "name", "limit", "cursor"),
         ids_in_query={"environment": "env"},

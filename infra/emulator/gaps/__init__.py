@@ -2,6 +2,7 @@
 
 from infra.emulator.gaps import (
     alarms,
+    attribute_values,
     bucket_policies,
     buckets,
     digests,
@@ -27,6 +28,7 @@ def close_gaps(patches: Patches) -> None:
         gap.close(patches)
     for gap in (digests, stream_records, transactions, presigned_posts, notification_filters):
         gap.close(patches)
+    attribute_values.close(patches)
     # Types that moto does not know register themselves by being defined.
     for new_type in (alarms, event_destinations, queue_policies, secrets):
         new_type.register()
