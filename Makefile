@@ -8,6 +8,23 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ENGINES_INSTALLED := $(VENV)/engines/.installed
 NODE_INSTALLED := node_modules/.installed
+# The agent of the machine that builds it: PyInstaller builds for no other.
+ifeq ($(OS),Windows_NT)
+AGENT_OS := windows
+AGENT_SCRIPTS := Scripts
+AGENT_SUFFIX := .exe
+AGENT_MACHINE := $(PROCESSOR_ARCHITECTURE)
+else
+AGENT_OS := $(shell uname -s | tr '[:upper:]' '[:lower:]')
+AGENT_SCRIPTS := bin
+AGENT_MACHINE := $(shell uname -m)
+endif
+AGENT_ARCH := $(if $(filter arm64 aarch64 ARM64,$(AGENT_MACHINE)),arm64,x86_64)
+AGENT := rollcall-agent-$(AGENT_OS)-$(AGENT_ARCH)
+AGENT_FILE := dist/$(AGENT)$(AGENT_SUFFIX)
+AGENT_BIN := $(VENV)/agent-build/$(AGENT_SCRIPTS)
+AGENT_BUILDER := $(VENV)/agent-build/.installed
+AGENT_SOURCES := $(wildcard $(addprefix agent/src/rollcall_agent/,*.py */*.py */*/*.py))
 TESTS ?=
 # What stands behind the stage: moto, or `real` for MiniStack and SeaweedFS.
 ENGINES ?=
@@ -19,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTEST_DEBUG_TEMPROOT = $(CURDIR)/.local/$@
 .DEFAULT_GOAL := help
 .PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-model test-e2e \
-	check format lint types imports infra-lint deploy destroy bootstrap requirements schemas clean
+	check format lint types imports infra-lint agent deploy destroy bootstrap requirements schemas clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -116,6 +133,32 @@ imports: $(INSTALLED)
 infra-lint: $(INSTALLED)
 	$(BIN)/cfn-lint infra/stack.yaml
 
+agent: $(AGENT_FILE) ## Build the agent of this platform into one file, below dist/
+
+# An environment of its own, which holds what the agent needs and the builder.
+$(AGENT_BUILDER): requirements-agent.txt
+	@echo "Installing what builds the agent into $(VENV)/agent-build ..."
+	@rm -rf $(VENV)/agent-build
+	@$(PYTHON) -m venv $(VENV)/agent-build
+	@$(AGENT_BIN)/pip install --quiet --require-hashes -r requirements-agent.txt
+	@touch $@
+
+# The fixed hash seed and date make the same sources give the same bytes. What is imported only
+# when it is needed is named, so that nothing depends on how the builder finds it.
+$(AGENT_FILE): $(AGENT_BUILDER) $(AGENT_SOURCES) agent/pyproject.toml
+	@echo "Building $@ (half a minute) ..."
+	@PYTHONHASHSEED=1 SOURCE_DATE_EPOCH=315532800 $(AGENT_BIN)/pyinstaller --onefile --console \
+		--noconfirm --clean --log-level ERROR --name $(AGENT) \
+		--distpath build/agent/dist --workpath build/agent/work --specpath build/agent \
+		--paths agent/src --collect-submodules rollcall_agent --hidden-import psutil \
+		--hidden-import cryptography.hazmat.primitives.asymmetric.ec \
+		--hidden-import cryptography.hazmat.primitives.serialization \
+		$(addprefix --exclude-module ,tkinter pip setuptools pkg_resources ensurepip idlelib lib2to3 \
+			distutils unittest doctest pdb pydoc sqlite3 curses pytest) \
+		agent/src/rollcall_agent/__main__.py
+	@mkdir -p dist
+	@mv build/agent/dist/$(AGENT)$(AGENT_SUFFIX) $@
+
 deploy: $(INSTALLED) ## Create or update a stage on AWS: make deploy STAGE=prod
 	@test -n "$(STAGE)" || { echo "say which stage: make deploy STAGE=prod"; exit 2; }
 	@$(BIN)/python -m infra deploy --stage $(STAGE) $(ARGS)
@@ -129,8 +172,8 @@ destroy: $(INSTALLED) ## Take a stage down; asks first: make destroy STAGE=prod
 	@$(BIN)/python -m infra destroy --stage $(STAGE) $(ARGS)
 
 requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
-	@for name in requirements requirements-lambda requirements-dev requirements-ministack \
-		requirements-seaweedfs; do \
+	@for name in requirements requirements-lambda requirements-dev requirements-agent \
+		requirements-ministack requirements-seaweedfs; do \
 		$(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
 			--no-emit-index-url --no-emit-find-links --output-file=$$name.txt $$name.in || exit 1; \
 	done

@@ -24,6 +24,7 @@ MOST_LABELS = 32
 Labels = Annotated[dict[LabelKey, LabelValue], Meta(max_length=MOST_LABELS)]
 Nonce = Annotated[str, Meta(pattern=_TOKEN, min_length=16, max_length=64)]
 Cidr = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f.:/]+\Z", max_length=49)]
+AgentId = Annotated[str, Meta(pattern=rf"\A{ids.AGENT}_{ids.BODY}\Z")]
 EnvironmentId = Annotated[str, Meta(pattern=rf"\A{ids.ENVIRONMENT}_{ids.BODY}\Z")]
 CollectorId = Annotated[str, Meta(pattern=rf"\A{ids.COLLECTOR}_{ids.BODY}\Z")]
 AssetId = Annotated[str, Meta(pattern=rf"\A{ids.ASSET}_{ids.BODY}\Z")]

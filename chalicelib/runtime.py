@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chalicelib.evidence.signer import Signer
     from chalicelib.federation.directory import Directory
     from chalicelib.flows.denials import Denials
+    from chalicelib.flows.releases import Releases
     from chalicelib.store.artifact_bucket import ArtifactBucket
     from chalicelib.store.evidence_bucket import EvidenceBucket
     from chalicelib.store.export_bucket import ExportBucket
@@ -107,6 +108,14 @@ class Runtime:
         from chalicelib.store.export_bucket import ExportBucket  # noqa: PLC0415
 
         return ExportBucket(self._client("s3"), self.settings.bucket)
+
+    @cached_property
+    def releases(self) -> "Releases":
+        """The agent releases in that bucket."""
+        from chalicelib.flows.releases import Releases  # noqa: PLC0415
+        from chalicelib.store.release_bucket import ReleaseBucket  # noqa: PLC0415
+
+        return Releases(ReleaseBucket(self._client("s3"), self.settings.bucket), self.clock)
 
     @cached_property
     def evidence_bucket(self) -> "EvidenceBucket":

@@ -1,6 +1,7 @@
 """The only reader of the environment."""
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -38,6 +39,8 @@ class Settings:
     oidc_loopback_ca: str | None = None
     """Bundle of certificates for identity providers on the loopback, which is then the only place
     where they may be. For `LOOPBACK_STAGE` alone."""
+    release_key_sha256: str | None = None
+    """Fingerprint of the key that signs agent releases. No function may use that key."""
 
 
 def _required(name: str) -> str:
@@ -52,6 +55,13 @@ def _loopback_ca() -> str | None:
     if bundle is not None and _required("ROLLCALL_STAGE") != LOOPBACK_STAGE:
         raise SettingMissingError("ROLLCALL_OIDC_LOOPBACK_CA is for no stage that can be deployed")
     return bundle
+
+
+def _fingerprint(name: str) -> str | None:
+    value = os.environ.get(name) or None
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise SettingMissingError(f"{name} must be 64 lower-case hexadecimal digits")
+    return value
 
 
 def _positive(name: str, default: int) -> int:
@@ -84,4 +94,5 @@ def load() -> Settings:
         artifact_retention_days=_positive("ROLLCALL_ARTIFACT_RETENTION_DAYS", 90),
         evidence_retention_days=_positive("ROLLCALL_EVIDENCE_RETENTION_DAYS", 400),
         oidc_loopback_ca=_loopback_ca(),
+        release_key_sha256=_fingerprint("ROLLCALL_RELEASE_KEY_SHA256"),
     )

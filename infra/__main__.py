@@ -14,6 +14,7 @@ COMMANDS = {
     "deploy": "create a stage, or bring it up to date",
     "destroy": "take a stage down",
     "bootstrap": "make organization, project, environment and the first operator key",
+    "publish-agent": "upload binaries of the agent with a signed manifest, and put it in force",
     "audit": "fetch audit records with the batches that seal them, and verify such an export",
     "republish": "publish audit records of a time range again, such as after a long outage",
     "up": "start the emulated cloud and deploy into it",
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         say(f"{name}: no such command\n{_usage()}")
         return 2
-    module = importlib.import_module(f"infra.{name}")
+    module = importlib.import_module(f"infra.{name.replace('-', '_')}")
     parser = ArgumentParser(prog=f"python -m infra {name}", description=COMMANDS[name])
     module.add_arguments(parser)
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import chalice_state, gateway, inventory, smoke, stack
+from infra import chalice_state, gateway, inventory, release_key, smoke, stack
 from infra.children import run_child
 from infra.console import Say, say
 from infra.errors import DeployError
@@ -92,7 +92,7 @@ def deploy(
     """
     work = work_dir or project_root / "build"
     with _domain_released(target, say):
-        outputs = stack.apply(target, say=say)
+        outputs = release_key.with_fingerprint(target, stack.apply(target, say=say))
     project = stage_project(target, project_root, work, outputs)
     bucket = outputs["BucketName"]
     chalice_state.restore(target, project, bucket, adopt)

@@ -21,6 +21,7 @@ from infra.errors import DeployError
 from infra.local_stack import bootstrap_child, emulated_target
 from infra.private_file import write_private
 from infra.project import environment
+from infra.release_key import with_fingerprint
 from infra.work_folder import work_folder
 
 STAGE = "local"
@@ -39,7 +40,8 @@ def run(args: Namespace) -> int:
             port = args.port or _free_port()
             url = f"http://127.0.0.1:{port}"
             target = emulated_target(cloud, {}, STAGE, url)
-            settings = environment(target, stack.apply(target, say=say))
+            outputs = with_fingerprint(target, stack.apply(target, say=say))
+            settings = environment(target, outputs)
             made = bootstrap_child(target, work / "bootstrap.json", 60, say)
             write_private(SUMMARY, json.dumps(made, indent=2) + "\n")
             say(f"API: {url}   key, admin: in .local/local.json   stop: Ctrl-C")

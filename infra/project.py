@@ -11,6 +11,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import DeployError
+from infra.release_key import KEY_SHA256
 
 if TYPE_CHECKING:
     from infra.target import Target
@@ -97,6 +98,8 @@ def environment(target: Target, outputs: Mapping[str, str]) -> dict[str, str]:
         if not outputs.get(output):
             raise DeployError(f"the stack has no output {output}, which {variable} needs")
         values[variable] = outputs[output]
+    if fingerprint := outputs.get(KEY_SHA256):
+        values["ROLLCALL_RELEASE_KEY_SHA256"] = fingerprint
     if url := public_url(target, outputs):
         values["ROLLCALL_PUBLIC_URL"] = url
     return values

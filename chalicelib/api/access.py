@@ -126,6 +126,34 @@ MODULES: dict[str, dict[str, Access]] = {
             "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
         ),
     },
+    "agent_life": {
+        f"POST {_AGENTS}/quarantine": _operators(
+            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
+        ),
+        f"POST {_AGENTS}/release": _operators(
+            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
+        ),
+        f"POST {_AGENTS}/split": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
+        f"POST {_AGENTS}/runtime-key/rotate": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
+        f"POST {_AGENTS}/runtime-key/request-rotation": _operators(
+            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
+        ),
+    },
+    "machines": {
+        f"PUT {_AGENTS}/facts": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
+        f"GET {_AGENTS}/facts": _operators("agents:read", Permission.VIEW_ENVIRONMENT, _AGENT),
+        f"POST {_AGENTS}/replace": _operators(
+            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
+        ),
+        # Asking twice finds the same end.
+        f"POST {_AGENTS}/decommission": Access(
+            (RUNTIME_KEY, *OPERATORS),
+            Permission.OPERATE_ENVIRONMENT,
+            "agents:write",
+            _AGENT,
+            while_deleting=True,
+        ),
+    },
     "artifacts": {
         f"POST {_AGENTS}/artifacts": Access((RUNTIME_KEY,), scope="agent:artifact_upload"),
         f"GET {_AGENTS}/artifacts": _operators(

@@ -29,7 +29,8 @@ def list_environments(caller: Caller) -> Response:
 def create_environment(caller: Caller) -> Response:
     """Create an environment in a project."""
     wanted = requests.body(api.current_request, environment_flow.CreateEnvironmentRequest)
-    row = environment_flow.create(runtime.current().patience, caller.origin, wanted)
+    patience, tenant = runtime.current().patience, caller.operator.organization
+    row = environment_flow.create(patience, caller.origin, tenant, wanted)
     return answer(organization_shapes.environment(row), 201)
 
 

@@ -8,6 +8,8 @@ from chalicelib.flows import artifacts as artifact_flow
 from chalicelib.flows import tokens as token_flow
 from chalicelib.flows.agents import Agent
 from chalicelib.flows.enrollment import Enrolled
+from chalicelib.flows.facts import Facts
+from chalicelib.store.agent_presence import QUARANTINED, AgentPresenceItem
 from chalicelib.store.artifacts import ArtifactItem
 from chalicelib.store.audit_records import AuditRecordItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
@@ -16,6 +18,10 @@ from chalicelib.store.jobs import JobItem
 
 def _time(milliseconds: float | None) -> str | None:
     return None if milliseconds is None else rfc3339(int(milliseconds))
+
+
+def _hex(digest: bytes | None) -> str | None:
+    return None if digest is None else bytes(digest).hex()
 
 
 def token(row: EnrollmentTokenItem, now: int) -> dict[str, Any]:
@@ -34,6 +40,8 @@ def token(row: EnrollmentTokenItem, now: int) -> dict[str, Any]:
         "source_cidrs": row.source_cidrs or [],
         "labels": row.labels or {},
         "note": row.note,
+        "replace_machine": bool(row.replace_machine),
+        "replace_offline_seconds": int(row.replace_offline) if row.replace_offline else None,
     }
 
 
@@ -59,6 +67,42 @@ def agent(found: Agent) -> dict[str, Any]:
         "last_seen_at": _time(presence.last_seen if presence else None),
         "unpersisted": bool(presence and presence.unpersisted),
         "revoked_at": _time(identity.revoked_at),
+        "replaced_by": identity.replaced_by,
+        "same_machine": list(found.same_machine),
+        "facts_sha256": _hex(presence.facts if presence else None),
+        "quarantine": _quarantine(found),
+        "key_rotation": _key_rotation(presence),
+    }
+
+
+def _quarantine(found: Agent) -> dict[str, Any] | None:
+    if found.presence is None or found.presence.status != QUARANTINED:
+        return None
+    noted = found.identity.quarantine or {}
+    return {
+        "reason": noted.get("reason"),
+        "since": noted.get("since"),
+        "note": noted.get("note"),
+        "copies": noted.get("copies") or [],
+    }
+
+
+def _key_rotation(presence: AgentPresenceItem | None) -> str:
+    if presence is None:
+        return "none"
+    if presence.pending_key is not None and presence.pending_key != presence.key:
+        return "pending"
+    return "requested" if presence.rotation_requested else "none"
+
+
+def facts(agent_id: str, found: Facts) -> dict[str, Any]:
+    """What a host says about itself, and how that changed, newest first."""
+    return {
+        "agent_id": agent_id,
+        "facts": found.facts,
+        "facts_sha256": _hex(found.sha256),
+        "received_at": _time(found.received_at),
+        "changes": found.changes,
     }
 
 

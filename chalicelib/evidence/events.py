@@ -44,6 +44,8 @@ class EnrollmentTokenIssued(Detail, frozen=True, kw_only=True):
     hostname: str | None = None
     source_cidrs: list[str] = []
     labels: dict[str, str] = {}
+    replace_machine: bool = False
+    replace_offline_seconds: int | None = None
 
 
 class EnrollmentTokenRevoked(Detail, frozen=True, kw_only=True):
@@ -68,7 +70,8 @@ class EnrollmentFailed(Detail, frozen=True, kw_only=True):
 class AgentEnrolled(Detail, frozen=True, kw_only=True):
     """A host exchanged an enrollment token for an identity.
 
-    `runtime_key_sha256` is the hash of the key that was handed out.
+    `runtime_key_sha256` is the hash of the key that was handed out, `former_agent_id` the agent
+    whose place it took.
     """
 
     NAME = "agent.enrolled"
@@ -82,6 +85,7 @@ class AgentEnrolled(Detail, frozen=True, kw_only=True):
     runtime_key_expires_at: str
     certificate_id: str | None = None
     csr_sha256: str | None = None
+    former_agent_id: str | None = None
 
 
 class EnrollmentReplayed(Detail, frozen=True, kw_only=True):

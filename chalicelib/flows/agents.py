@@ -13,7 +13,7 @@ from chalicelib.fields import Labels, Name
 from chalicelib.flows.agent_status import status_of
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_lists import Page, Position, over_environments
-from chalicelib.store import agent_identities, audit_records
+from chalicelib.store import agent_identities, audit_records, machines
 from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import AgentPresenceItem, presence_row
 from chalicelib.store.paging import Span
@@ -25,11 +25,15 @@ _MOST_AT_ONCE = 100  # the most that one BatchGetItem takes
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """An agent as operators see it: identity, presence, and the status that follows."""
+    """An agent as operators see it: identity, presence, and the status that follows.
+
+    `same_machine` are the other live agents of its machine.
+    """
 
     identity: AgentIdentityItem
     presence: AgentPresenceItem | None
     status: str
+    same_machine: tuple[str, ...] = ()
 
 
 class AgentFilter(msgspec.Struct, frozen=True):
@@ -61,7 +65,8 @@ def get(organization: str, agent: str, now: int) -> Agent:
     )
     if not isinstance(identity, AgentIdentityItem):
         raise _unknown()
-    return _agent(identity, _as_presence(presence), now)
+    (found,) = _with_machines(organization, [_agent(identity, _as_presence(presence), now)])
+    return found
 
 
 def page(
@@ -91,8 +96,9 @@ def page(
             if _is_wanted(agent, wanted):
                 rows.append(agent)
             if len(rows) == limit or seen == _MOST_SEEN:
-                return Page(rows, Position(environment, str(identity.name_key)))
-    return Page(rows, None)
+                shown = _with_machines(organization, rows)
+                return Page(shown, Position(environment, str(identity.name_key)))
+    return Page(_with_machines(organization, rows), None)
 
 
 def _with_presence(
@@ -101,6 +107,29 @@ def _with_presence(
     presences = read_all([presence_row(organization, row.agent_id) for _, row in chunk])
     for (_, identity), presence in zip(chunk, presences, strict=True):
         yield _agent(identity, _as_presence(presence), now)
+
+
+def _with_machines(organization: str, agents: list[Agent]) -> list[Agent]:
+    """The agents with the others of their machines: one more request where any has a machine.
+
+    A list must not show two live records of one host without saying so.
+    """
+    claimed = {
+        agent.identity.agent_id: bytes(agent.identity.machine_fingerprint)
+        for agent in agents
+        if agent.identity.machine_fingerprint and agent.identity.status == ACTIVE
+    }
+    if not claimed:
+        return agents
+    each = sorted(set(claimed.values()))
+    rows = read_all([machines.machine_row(organization, machine) for machine in each])
+    living = dict(zip(each, map(machines.agents_of, rows), strict=True))
+    return [
+        msgspec.structs.replace(agent, same_machine=tuple(sorted(living[machine] - {name})))
+        if (machine := claimed.get(name := agent.identity.agent_id)) is not None
+        else agent
+        for agent in agents
+    ]
 
 
 def _is_wanted(agent: Agent, wanted: AgentFilter) -> bool:

@@ -3,6 +3,7 @@
 With it comes its first org_admin, who invites the others.
 """
 
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +79,8 @@ def bootstrap(
     user = ids.new(ids.USER) if admin is not None else None
     made = Bootstrapped(organization, project, environment, key, raw, user)
     transaction = Transaction()
-    _add_organization(transaction, made, organization_name, now)
+    fingerprint_key = secrets.token_bytes(organizations.FINGERPRINT_KEY_BYTES)
+    _add_organization(transaction, made, organization_name, fingerprint_key, now)
     projects.add(transaction, organization, project, name=project_name, now=now, by=actor)
     environments.add(
         transaction,
@@ -87,6 +89,7 @@ def bootstrap(
         project=project,
         name=environment_name,
         heartbeat_interval=heartbeat_interval,
+        fingerprint_key=fingerprint_key,
         now=now,
         by=actor,
     )
@@ -102,9 +105,15 @@ def bootstrap(
     return made
 
 
-def _add_organization(transaction: Transaction, made: Bootstrapped, name: str, now: int) -> None:
+def _add_organization(
+    transaction: Transaction, made: Bootstrapped, name: str, fingerprint_key: bytes, now: int
+) -> None:
     rows: dict[str, dict[str, Any]] = {
-        "organization": {"name": name, "admins": 1 if made.admin is not None else None},
+        "organization": {
+            "name": name,
+            "admins": 1 if made.admin is not None else None,
+            "fingerprint_key": fingerprint_key,
+        },
         f"key#{made.key_id}": {
             "name": "bootstrap",
             "digest": digest(made.operator_key),

@@ -56,7 +56,8 @@ def _uses_of(tools: StepTools, organization: str, row: JobItem, *, otherwise: in
         return otherwise
     counting.close(tools.patience, organization, token)
     token_counters.sum_up(token, token_counters.read(organization, token))
-    return int(token.uses)
+    # A split made an agent of the token without a use (docs/decisions/0024).
+    return int(token.uses) + int(token.splits or 0)
 
 
 def _not_ended(organization: str, agents: list[str]) -> Iterator[AgentIdentityItem]:

@@ -4,11 +4,15 @@ A process that ended does not come back: a restart is a new instance. So one tha
 the present one, and is heard again, runs beside it. What only looks so is told apart:
 
 - A lost answer: the repetition comes from the present instance.
-- A straggler: a request of the old process that was under way while the new one started. API
-  Gateway ends every request after 29 seconds, so until the present instance has been there for
-  longer, an older one is told to wait.
+- A straggler: a request of the old process that was under way while the next one started. API
+  Gateway ends every request after 29 seconds, so for longer than that after an instance was
+  followed by another, it is told to wait, whatever it says. It must not become the present one
+  either: the process that did follow would then be the one that returns.
 - A snapshot of the same host that was restored: it goes on with a sequence that was heard already,
   or after a silence of several intervals, for a while as the only one.
+
+It counts when the instance itself was followed, not when the present one began: of a hundred copies
+the present one is never old. For the same reason this is looked at before the rate limit.
 """
 
 from chalicelib.errors import Conflict, DomainError, Forbidden, TooMany
@@ -16,14 +20,10 @@ from chalicelib.evidence.agent_events import AgentQuarantined
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record import Origin, success
 from chalicelib.flows.contention import Patience
-from chalicelib.flows.heartbeat import told_interval
-from chalicelib.store import agent_identities, audit_records, instances, presence_writes
+from chalicelib.store import agent_identities, audit_records, instances, presence_changes
 from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem
 from chalicelib.store.presence_writes import Beat
 from chalicelib.store.transaction import Transaction
-
-STRAGGLERS_END_MS = 30_000
-_SILENT_INTERVALS = 3
 
 
 def refuse_what_is_split_off(row: AgentPresenceItem, beat: Beat) -> None:
@@ -42,22 +42,21 @@ def is_alive_beside(row: AgentPresenceItem, beat: Beat) -> bool:
     """Whether the beat shows that its instance runs beside the row's present one.
 
     Raises:
-        TooMany: it may be a request from before the present instance started.
+        TooMany: it may be a request from before the next instance started.
     """
+    # Whoever is offline was silent for long: the first one that is heard again is the agent.
     again = instances.returned(row, beat.instance) if row.status == ONLINE else None
-    if again is None or beat.sequence <= again.sequence:
+    if again is None:
         return False
-    silence = beat.now - again.last_seen
-    if silence > _SILENT_INTERVALS * told_interval(row) + STRAGGLERS_END_MS:
-        return False
-    there_for = beat.now - int(row.instance_since or 0)
-    if there_for < STRAGGLERS_END_MS:
+    wait = again.followed_at + instances.STRAGGLERS_END_MS - beat.now
+    if wait > 0:
         raise TooMany(
             "Another process of this agent was heard a moment ago.",
             code="heartbeat_too_soon",
-            seconds=(STRAGGLERS_END_MS - there_for) / 1000,
+            seconds=max(wait, int(row.next_allowed or 0) - beat.now) / 1000,
         )
-    return True
+    silence = beat.now - again.last_seen
+    return beat.sequence > again.sequence and silence <= instances.longest_silence(row)
 
 
 def quarantined(
@@ -71,7 +70,7 @@ def quarantined(
     copies = _copies(beat, row)
     for _ in patience.rounds():
         transaction = Transaction()
-        presence_writes.quarantine(transaction, row)
+        presence_changes.quarantine(transaction, row)
         agent_identities.note_quarantine(
             transaction,
             origin.organization,
@@ -107,7 +106,9 @@ def _copies(beat: Beat, row: AgentPresenceItem) -> list[dict[str, str | None]]:
     return [
         {
             "instance": instances.fingerprint(str(row.instance)).hex(),
-            "first_seen_at": rfc3339(int(row.instance_since or 0)),
+            "first_seen_at": (
+                rfc3339(int(row.instance_since)) if row.instance_since is not None else None
+            ),
             "last_seen_at": rfc3339(int(row.last_seen or 0)),
             "source_address": row.source_address,
         },

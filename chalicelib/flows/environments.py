@@ -1,6 +1,5 @@
 """Environments: creating, reading, changing and listing them."""
 
-import secrets
 from typing import Annotated, Self
 
 import msgspec
@@ -91,17 +90,21 @@ def add(
     project: str,
     name: str,
     heartbeat_interval: int,
+    fingerprint_key: bytes | None,
     now: int,
     by: str,
 ) -> OrganizationItem:
-    """Add an environment, with a key for its hosts' fingerprints, and its name's reservation."""
+    """Add an environment and its name's reservation.
+
+    It has a copy of the organization's key for machine ids, so that an exchange reads no more rows.
+    """
     row = OrganizationItem(
         organization,
         f"environment#{environment}",
         project=project,
         name=name,
         heartbeat_interval=heartbeat_interval,
-        fingerprint_key=secrets.token_bytes(32),
+        fingerprint_key=fingerprint_key,
         created_at=now,
         created_by=by,
         revision=1,
@@ -112,9 +115,12 @@ def add(
 
 
 def create(
-    patience: Patience, origin: Origin, request: CreateEnvironmentRequest
+    patience: Patience,
+    origin: Origin,
+    organization: OrganizationItem,
+    request: CreateEnvironmentRequest,
 ) -> OrganizationItem:
-    """Create an environment.
+    """Create an environment of an organization, whose row the authorization has read.
 
     Neither the project nor the organization may be being deleted: whoever deletes them closes
     every environment that there is, and there must be none that comes later.
@@ -134,6 +140,7 @@ def create(
             project=request.project,
             name=request.name,
             heartbeat_interval=request.heartbeat_interval_seconds,
+            fingerprint_key=organization.fingerprint_key,
             now=origin.now,
             by=origin.actor_id,
         )

@@ -11,7 +11,7 @@ from chalicelib.evidence.events import EnrollmentFailed
 from chalicelib.evidence.record import Origin
 from chalicelib.evidence.record import refusal as refusal_evidence
 from chalicelib.fields import MOST_LABELS
-from chalicelib.flows import admission, attempts, environment_control
+from chalicelib.flows import admission, attempts, environment_control, replacement
 from chalicelib.flows.counting import Counters
 from chalicelib.flows.csr import CsrFacts, facts_of
 from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
@@ -173,10 +173,12 @@ def _enrol(
     name = next(names)
     candidate = Candidate.create(tools.keyring, origin, found.token, found.fingerprint_key, request)
     counters = Counters(origin.organization, found.token, found.counters, tools.patience.random)
+    place = replacement.place_of(origin, found.token, candidate.machine_fingerprint)
     for _ in tools.patience.rounds():
         cancelled = candidate.transaction(
             origin,
             counters.pick(),
+            place,
             token_digest=claims.digest,
             name=name,
             csr=csr,
@@ -195,6 +197,7 @@ def _enrol(
         _raise_if_token_refused(cancelled, origin, request)
         if "name" in cancelled.refused:
             name = _another(names)
+        place = replacement.after(place, cancelled, origin, found.token)
     raise AssertionError("unreachable: patience raises")
 
 

@@ -186,12 +186,12 @@ def _resumed(tools: HeartbeatTools, origin: Origin, beat: Beat, row: AgentPresen
     clones.refuse_what_is_split_off(row, beat)
     if row.instance == beat.instance and not _newer(row, beat):
         raise _out_of_turn(row, beat)
+    if clones.is_alive_beside(row, beat):
+        raise clones.quarantined(tools.patience, origin, beat, row)
     if row.next_allowed is not None and row.next_allowed > beat.now:
         # Also for a new process: else a change of instance would be a way round the limit, and
         # every one costs a transaction and a record.
         raise _too_soon(row, beat)
-    if clones.is_alive_beside(row, beat):
-        raise clones.quarantined(tools.patience, origin, beat, row)
     detail: Detail = (
         AgentRestarted(agent_id=beat.agent)
         if row.status == ONLINE

@@ -23,12 +23,17 @@ from chalicelib.store.table import Table
 from chalicelib.store.transaction import Cancelled, Transaction
 
 LONGEST_TTL = 30 * 86_400
+LEAST_OFFLINE, MOST_OFFLINE = 300, 30 * 86_400
 MOST_USES = 10_000
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A token to be: for which environment, for how long (seconds), for how many hosts."""
+    """A token to be: for which environment, for how long (seconds), for how many hosts.
+
+    With `replace_machine` a host that was made anew takes the place of its former identity, once
+    that has been silent for `replace_offline_seconds`.
+    """
 
     environment: EnvironmentId
     ttl_seconds: Annotated[int, msgspec.Meta(ge=60, le=LONGEST_TTL)] = 3600
@@ -37,6 +42,13 @@ class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source_cidrs: Annotated[list[Cidr], msgspec.Meta(max_length=20)] = []
     labels: Labels = {}
     note: Note | None = None
+    replace_machine: bool = False
+    replace_offline_seconds: Annotated[int, msgspec.Meta(ge=LEAST_OFFLINE, le=MOST_OFFLINE)] = 3600
+
+    @property
+    def replace_offline(self) -> int | None:
+        """The silence that is asked of a former identity; None where none is replaced."""
+        return self.replace_offline_seconds if self.replace_machine else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +128,8 @@ def _transaction(
         source_cidrs=networks,
         labels=request.labels,
         note=request.note,
+        replace_machine=request.replace_machine or None,
+        replace_offline=request.replace_offline,
         created_by=origin.actor_id,
     )
     token_counters.mint(transaction, origin.organization, row)
@@ -153,6 +167,8 @@ def _evidence(
             hostname=request.hostname,
             source_cidrs=networks,
             labels=request.labels,
+            replace_machine=request.replace_machine,
+            replace_offline_seconds=request.replace_offline,
         ),
         resource=("enrollment_token", token),
         project=project,

@@ -1,7 +1,5 @@
 """The identity that an exchange creates, and the one transaction that creates it."""
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Iterator
@@ -15,13 +13,16 @@ from chalicelib.credentials.signing import Keyring
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import AgentEnrolled
 from chalicelib.evidence.record import Evidence, Origin, success
+from chalicelib.flows import replacement
 from chalicelib.flows.csr import CsrFacts
 from chalicelib.flows.enrollment import ExchangeRequest, IssuedKey, issue_key
+from chalicelib.flows.replacement import Place
 from chalicelib.store import (
     agent_device_certificates,
     agent_identities,
     audit_records,
     enrollment_tokens,
+    machines,
     presence_writes,
     token_counters,
 )
@@ -85,7 +86,7 @@ class Candidate(msgspec.Struct, frozen=True):
                 collector=collector,
                 asset=asset,
             ),
-            machine_fingerprint=_fingerprint(fingerprint_key, request.machine_id),
+            machine_fingerprint=machines.fingerprint(fingerprint_key, request.machine_id),
         )
 
     def identity(self, origin: Origin, *, name: str, csr: CsrFacts | None) -> AgentIdentityItem:
@@ -106,18 +107,20 @@ class Candidate(msgspec.Struct, frozen=True):
         self,
         origin: Origin,
         counter: EnrollmentTokenItem,
+        place: Place,
         *,
         token_digest: bytes,
         name: str,
         csr: CsrFacts | None,
         idempotency: bytes | None,
     ) -> Transaction:
-        """One use, the identity, its name, presence, certificate, receipt and evidence."""
+        """One use, the identity, its name, place, presence, certificate, receipt and evidence."""
         transaction = Transaction()
         token_counters.redeem(
             transaction, origin.organization, counter, digest=token_digest, now=origin.now
         )
-        self._add_agent(transaction, origin, name, csr)
+        self._add_agent(transaction, origin, place, name, csr)
+        replacement.succeed(transaction, origin, place, self.agent, name, self.token)
         if csr is not None:
             self._add_certificate(transaction, origin, csr)
         if idempotency is not None:
@@ -131,11 +134,16 @@ class Candidate(msgspec.Struct, frozen=True):
                 key_digest=self.key.digest,
                 now=origin.now,
             )
-        audit_records.put(transaction, self._evidence(origin, name, csr))
+        audit_records.put(transaction, self._evidence(origin, place, name, csr))
         return transaction
 
     def _add_agent(
-        self, transaction: Transaction, origin: Origin, name: str, csr: CsrFacts | None
+        self,
+        transaction: Transaction,
+        origin: Origin,
+        place: Place,
+        name: str,
+        csr: CsrFacts | None,
     ) -> None:
         agent_identities.create(
             transaction,
@@ -145,6 +153,7 @@ class Candidate(msgspec.Struct, frozen=True):
             name=name,
             token=self.token.token,
             created_at=origin.now,
+            former=place.former_agent,
             project=self.token.project,
             labels=self._labels(),
             hostname=self.request.hostname,
@@ -182,7 +191,7 @@ class Candidate(msgspec.Struct, frozen=True):
         # What the operator wrote on the token wins over what a host says of itself.
         return {**self.request.labels, **(self.token.labels or {})}
 
-    def _evidence(self, origin: Origin, name: str, csr: CsrFacts | None) -> Evidence:
+    def _evidence(self, origin: Origin, place: Place, name: str, csr: CsrFacts | None) -> Evidence:
         return success(
             origin,
             AgentEnrolled(
@@ -196,15 +205,9 @@ class Candidate(msgspec.Struct, frozen=True):
                 runtime_key_expires_at=rfc3339(self.key.expires_at),
                 certificate_id=self.certificate if csr else None,
                 csr_sha256=csr.csr_sha256 if csr else None,
+                former_agent_id=place.former_agent,
             ),
             resource=("agent", self.agent),
             project=self.token.project,
             environment=self.token.environment,
         )
-
-
-def _fingerprint(key: bytes | None, machine_id: str | None) -> bytes | None:
-    # A machine id is a hardware fingerprint: only its HMAC under a key of the organization stays.
-    if machine_id is None or key is None:
-        return None
-    return hmac.new(key, machine_id.encode(), hashlib.sha256).digest()

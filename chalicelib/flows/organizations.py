@@ -1,5 +1,6 @@
 """Organizations: creating and renaming them."""
 
+import secrets
 from itertools import islice
 from typing import Any
 
@@ -64,6 +65,7 @@ def create(
             ORGANIZATION,
             name=request.name,
             admins=1,
+            fingerprint_key=secrets.token_bytes(organizations.FINGERPRINT_KEY_BYTES),
             created_at=own.now,
             created_by=user,
             revision=1,

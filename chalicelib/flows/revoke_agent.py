@@ -1,12 +1,12 @@
 """Ending an agent: refused at its next request (law 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from chalicelib import ids
 from chalicelib.errors import NotFound
-from chalicelib.evidence.events import AgentRevoked
+from chalicelib.evidence.events import AgentRevoked, Detail
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Note
 from chalicelib.flows.contention import Patience
@@ -14,13 +14,14 @@ from chalicelib.store import (
     agent_identities,
     agent_revocations,
     audit_records,
+    machines,
     presence_writes,
 )
 from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem
 from chalicelib.store.transaction import Transaction
 
 MOST_TOGETHER = 10
-"""Five items each; a transaction takes a hundred, and a smaller one meets less contention."""
+"""Six items each; a transaction takes a hundred, and a smaller one meets less contention."""
 
 
 class RevokeAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +59,7 @@ def revoke(
             return False
         transaction = Transaction()
         _end(transaction, origin, row, note, job, forget=forget)
+        leave_machines(transaction, origin.organization, [row])
         if transaction.write() is None:
             return True
     return False
@@ -84,6 +86,7 @@ def revoke_together(
     transaction = Transaction()
     for row in rows:
         _end(transaction, origin, row, note, job, forget=forget)
+    leave_machines(transaction, origin.organization, rows)
     if transaction.write() is not None:
         for row in rows:
             revoke(patience, origin, row.agent_id, note, job, forget=forget)
@@ -98,13 +101,29 @@ def _end(
     *,
     forget: bool,
 ) -> None:
+    agent = row.agent_id
+    detail = AgentRevoked(agent_id=agent, note=note, job_id=job)
+    add_end(transaction, origin, row, detail, note=note, job=job, forget=forget)
+    presence_writes.revoke(transaction, origin.organization, agent)
+
+
+def add_end(
+    transaction: Transaction,
+    origin: Origin,
+    row: AgentIdentityItem,
+    detail: Detail,
+    *,
+    note: str | None,
+    job: str | None,
+    forget: bool,
+) -> None:
+    """Add an identity's end with its evidence; presence and machine are the caller's to add."""
     organization, agent = origin.organization, row.agent_id
     agent_identities.revoke(transaction, organization, agent, now=origin.now, forget=forget)
     # The name is free for the host's next identity.
     agent_identities.release_name(
         transaction, organization, agent, environment=str(row.environment), name=str(row.name)
     )
-    presence_writes.revoke(transaction, organization, agent)
     agent_revocations.put(
         transaction,
         organization,
@@ -118,9 +137,24 @@ def _end(
         transaction,
         success(
             origin,
-            AgentRevoked(agent_id=agent, note=note, job_id=job),
+            detail,
             resource=("agent", agent),
             project=row.project,
             environment=row.environment,
         ),
     )
+
+
+def leave_machines(
+    transaction: Transaction, organization: str, rows: Iterable[AgentIdentityItem]
+) -> None:
+    """Add that agents which end live on their machines no more.
+
+    Agents of one machine leave together: a transaction may touch a row only once.
+    """
+    leaving: dict[bytes, set[str]] = {}
+    for row in rows:
+        if row.machine_fingerprint is not None:
+            leaving.setdefault(bytes(row.machine_fingerprint), set()).add(row.agent_id)
+    for machine, agents in leaving.items():
+        machines.leave(transaction, organization, machine, agents, f"machine#{machine.hex()}")

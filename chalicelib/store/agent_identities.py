@@ -1,4 +1,7 @@
-"""Who an agent is: its name, labels and origin; and the reservations of names."""
+"""Who an agent is: its name, labels and origin; and the reservations of names.
+
+`machines` and `agent_facts` have the other rows of the table.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +11,7 @@ from pynamodb.attributes import (
     JSONAttribute,
     NumberAttribute,
     UnicodeAttribute,
+    UnicodeSetAttribute,
 )
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
@@ -44,7 +48,14 @@ class AgentsByToken(GlobalSecondaryIndex["AgentIdentityItem"]):
 
 
 class AgentIdentityItem(Table):
-    """A row of `agent_identities`: an agent, or the reservation of a name (without indexes)."""
+    """A row of `agent_identities`; those that are no agent stand in no index.
+
+    - `org#agt`: an agent. `machine_fingerprint` is the HMAC of its host's machine id, `replaced_by`
+      the agent that took its place.
+    - `org#env#name#…`: the reservation of a name.
+    - `org#machine#…`: the live `agents` of a machine (`store/machines.py`).
+    - `org#agt#facts`: what a host says about itself (`store/agent_facts.py`).
+    """
 
     class Meta:
         table_name = StageTable("agent_identities")
@@ -73,7 +84,14 @@ class AgentIdentityItem(Table):
     created_at = NumberAttribute()
     revoked_at = NumberAttribute(null=True)
     deleted_at = NumberAttribute(null=True)
+    replaced_by = UnicodeAttribute(null=True)
     quarantine: JSONAttribute = JSONAttribute(null=True)
+    released: JSONAttribute = JSONAttribute(null=True)
+    agents: UnicodeSetAttribute = UnicodeSetAttribute(null=True)
+    facts: JSONAttribute = JSONAttribute(null=True)
+    facts_sha256 = BinaryAttribute(null=True, legacy_encoding=False)
+    facts_received_at = NumberAttribute(null=True)
+    facts_changes: JSONAttribute = JSONAttribute(null=True)
     revision = NumberAttribute(null=True)
 
 
@@ -106,9 +124,13 @@ def create(
     name: str,
     token: str,
     created_at: int,
+    former: str | None = None,
     **attributes: Any,  # noqa: ANN401 - the model's own attributes
 ) -> None:
-    """Add the identity (part `identity`) and the reservation of its name (part `name`)."""
+    """Add the identity (part `identity`) and the reservation of its name (part `name`).
+
+    `former` is an agent that ends by the same transaction, and may leave it its name.
+    """
     transaction.put(
         "identity",
         AgentIdentityItem(
@@ -128,7 +150,13 @@ def create(
         AgentIdentityItem.pk.does_not_exist(),
     )
     reserve_name(
-        transaction, organization, agent, environment=environment, name=name, created_at=created_at
+        transaction,
+        organization,
+        agent,
+        environment=environment,
+        name=name,
+        created_at=created_at,
+        former=former,
     )
 
 
@@ -140,23 +168,35 @@ def reserve_name(
     environment: str,
     name: str,
     created_at: int,
+    former: str | None = None,
 ) -> None:
-    """Add the reservation of a name (part `name`); refused where another agent has it."""
+    """Add the reservation of a name (part `name`); refused where another agent has it.
+
+    From a `former` holder it changes hands: a transaction may touch the row only once.
+    """
+    holder = AgentIdentityItem.agent_id
+    own = holder.is_in(agent, former) if former is not None else holder == agent
     transaction.put(
         "name",
         AgentIdentityItem(
             _name_pk(organization, environment, name), agent_id=agent, created_at=created_at
         ),
-        AgentIdentityItem.pk.does_not_exist() | (AgentIdentityItem.agent_id == agent),
+        AgentIdentityItem.pk.does_not_exist() | own,
     )
 
 
 def release_name(
-    transaction: Transaction, organization: str, agent: str, *, environment: str, name: str
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    *,
+    environment: str,
+    name: str,
+    part: str = "released",
 ) -> None:
-    """Add the release of a name that the agent holds (part `released`)."""
+    """Add the release of a name that the agent holds."""
     transaction.delete(
-        "released",
+        part,
         AgentIdentityItem(_name_pk(organization, environment, name)),
         AgentIdentityItem.agent_id == agent,
     )
@@ -185,33 +225,65 @@ def change(
     )
 
 
+def keep_current(transaction: Transaction, row: AgentIdentityItem, values: dict[str, str]) -> None:
+    """Add what a host says of itself anew: `hostname`, `os` or `arch` (part `identity`)."""
+    item = AgentIdentityItem
+    transaction.update(
+        "identity",
+        item(row.pk),
+        [getattr(item, name).set(value) for name, value in values.items()],
+        item.status == ACTIVE,
+    )
+
+
 def note_quarantine(
-    transaction: Transaction, organization: str, agent: str, quarantine: dict[str, Any] | None
+    transaction: Transaction, organization: str, agent: str, quarantine: dict[str, Any]
 ) -> None:
-    """Add why the agent is quarantined, or that it is not any more (part `identity`)."""
+    """Add why the agent is quarantined (part `identity`)."""
     item = AgentIdentityItem
     transaction.update(
         "identity",
         item(f"{organization}#{agent}"),
-        [item.quarantine.set(quarantine) if quarantine else item.quarantine.remove()],
+        [item.quarantine.set(quarantine), item.released.remove()],
+        item.status == ACTIVE,
+    )
+
+
+def note_release(
+    transaction: Transaction, organization: str, agent: str, released: dict[str, Any]
+) -> None:
+    """Add what an operator decided (part `identity`), by which a repetition is recognised."""
+    item = AgentIdentityItem
+    transaction.update(
+        "identity",
+        item(f"{organization}#{agent}"),
+        [item.quarantine.remove(), item.released.set(released)],
         item.status == ACTIVE,
     )
 
 
 def revoke(
-    transaction: Transaction, organization: str, agent: str, *, now: int, forget: bool = False
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    *,
+    now: int,
+    forget: bool = False,
+    replaced_by: str | None = None,
+    part: str = "identity",
 ) -> None:
-    """Add the identity's end (part `identity`); refused where it is unknown or ended already.
+    """Add the identity's end; refused where it is unknown or ended already.
 
     With `forget` it leaves the lists, too.
     """
     item = AgentIdentityItem
     transaction.update(
-        "identity",
+        part,
         item(f"{organization}#{agent}"),
         [
             item.status.set(REVOKED),
             item.revoked_at.set(now),
+            *([item.replaced_by.set(replaced_by)] if replaced_by else ()),
             *(_forgotten(now) if forget else ()),
         ],
         item.pk.exists() & (item.status != REVOKED),

@@ -9,6 +9,7 @@ from typing import Any
 
 from pynamodb.attributes import (
     BinaryAttribute,
+    BooleanAttribute,
     JSONAttribute,
     NumberAttribute,
     TTLAttribute,
@@ -41,9 +42,10 @@ class TokensByEnvironment(GlobalSecondaryIndex["EnrollmentTokenItem"]):
 class EnrollmentTokenItem(Table):
     """A row of `agent_enrollment_tokens`: a token, a counter of uses, a receipt, a mint's claim.
 
-    Refused attempts stand here, too (`store/attempts.py`). Each has a partition of its own, so
-    that nothing grows under one key. Where a token has counter rows (`counters` says how many),
-    its own `uses` is theirs summed up when it was read.
+    Refused attempts (`store/attempts.py`) and receipts of splits (`store/splits.py`) stand here,
+    too. Each has a partition of its own, so that nothing grows under one key. Where a token
+    has counter rows (`counters` says how many), its own `uses` is theirs summed up when it was
+    read. `splits` counts the agents that came of its agents without a use.
     """
 
     class Meta:
@@ -62,12 +64,15 @@ class EnrollmentTokenItem(Table):
     max_uses = NumberAttribute(null=True)
     counters = NumberAttribute(null=True)
     counter = NumberAttribute(null=True)
+    splits = NumberAttribute(null=True)
     created_at = NumberAttribute()
     expires_at = NumberAttribute(null=True)
     hostname = UnicodeAttribute(null=True)
     source_cidrs: JSONAttribute = JSONAttribute(null=True)
     labels: JSONAttribute = JSONAttribute(null=True)
     note = UnicodeAttribute(null=True)
+    replace_machine = BooleanAttribute(null=True)
+    replace_offline = NumberAttribute(null=True)
     created_by = UnicodeAttribute(null=True)
     agent = UnicodeAttribute(null=True)
     key_digest = BinaryAttribute(null=True, legacy_encoding=False)

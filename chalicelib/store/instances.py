@@ -1,8 +1,9 @@
 """The processes (instances) of an agent that were heard before the present one.
 
 Each start of an agent's process is a new instance. One that returns after another was heard is
-alive beside it: two copies of one identity. Twelve are kept: a quarter of the interval lies between
-two beats that are accepted, so in the three intervals that matter there are no more.
+alive beside it: two copies of one identity. Six of the latest are kept and six of the oldest that
+count still: of many copies that beat in turn some are always known, and a process that starts again
+and again does not push a live one out.
 """
 
 import hashlib
@@ -13,6 +14,9 @@ import msgspec
 from chalicelib.store.agent_presence import AgentPresenceItem
 
 MOST_KEPT = 12
+STRAGGLERS_END_MS = 30_000
+"""A request of a process that ended arrives within this time: API Gateway gives up earlier."""
+_SILENT_QUARTERS = 12
 _ENTRY = struct.Struct(">8sIQ")
 
 
@@ -23,11 +27,13 @@ class Earlier(msgspec.Struct, frozen=True):
         fingerprint: of the instance's identifier.
         last_seen: its last accepted beat, in milliseconds since the epoch (to the second).
         sequence: of that beat.
+        followed_at: when another instance had taken over from it, at the latest.
     """
 
     fingerprint: bytes
     last_seen: int
     sequence: int
+    followed_at: int
 
 
 def fingerprint(instance: str) -> bytes:
@@ -37,17 +43,30 @@ def fingerprint(instance: str) -> bytes:
 
 def earlier(row: AgentPresenceItem) -> list[Earlier]:
     """The instances before the present one, the latest first."""
-    packed = bytes(row.earlier_instances or b"")
-    return [
-        Earlier(name, seconds * 1000, sequence)
-        for name, seconds, sequence in _ENTRY.iter_unpack(packed)
-    ]
+    found: list[Earlier] = []
+    # The present one followed the first of them, and that one had followed the second when it was
+    # heard last.
+    followed_at = int(row.instance_since or 0)
+    for name, seconds, sequence in _ENTRY.iter_unpack(bytes(row.earlier_instances or b"")):
+        found.append(Earlier(name, seconds * 1000, sequence, followed_at))
+        followed_at = found[-1].last_seen + 999  # it is kept to the second
+    return found
 
 
 def returned(row: AgentPresenceItem, instance: str) -> Earlier | None:
     """The earlier instance that this one is, if it is one."""
     name = fingerprint(instance)
     return next((one for one in earlier(row) if one.fingerprint == name), None)
+
+
+def longest_silence(row: AgentPresenceItem) -> int:
+    """How long an instance may be silent and counts as one that runs, in milliseconds.
+
+    Three of the intervals that the agent was told last, of which a quarter lies between two beats
+    at least.
+    """
+    quarter = int(row.next_allowed or 0) - int(row.last_seen or 0)
+    return _SILENT_QUARTERS * quarter + STRAGGLERS_END_MS
 
 
 def after(row: AgentPresenceItem, now: int, *, but: str) -> bytes:
@@ -61,10 +80,16 @@ def after(row: AgentPresenceItem, now: int, *, but: str) -> bytes:
     if not row.instance:
         return b""
     heard = Earlier(
-        fingerprint(str(row.instance)), int(row.last_seen or now), int(row.sequence or 0)
+        fingerprint(str(row.instance)), int(row.last_seen or now), int(row.sequence or 0), now
     )
-    known = [heard, *earlier(row)]
-    kept = [one for one in known if one.fingerprint != fingerprint(but)][:MOST_KEPT]
+    counting_since = now - longest_silence(row)
+    known = [
+        one
+        for one in (heard, *earlier(row))
+        if one.fingerprint != fingerprint(but) and one.last_seen >= counting_since
+    ]
+    latest, rest = known[: MOST_KEPT // 2], known[MOST_KEPT // 2 :]
     return b"".join(
-        _ENTRY.pack(one.fingerprint, one.last_seen // 1000, one.sequence) for one in kept
+        _ENTRY.pack(one.fingerprint, one.last_seen // 1000, one.sequence)
+        for one in (*latest, *rest[-MOST_KEPT // 2 :])
     )

@@ -22,13 +22,15 @@ DELETED = "deleted"
 REVOKED = "revoked"
 DEFAULT_HEARTBEAT_INTERVAL = 60
 ORGANIZATION = "organization"
+FINGERPRINT_KEY_BYTES = 32
 
 
 class OrganizationItem(Table):
     """A row of the `organizations` table; `item` says of what kind, as in `key#key_…`.
 
     - `organization`: the tenant. `closed` names its projects and environments that are being
-      deleted, `admins` counts its members with the role `org_admin`.
+      deleted, `admins` counts its members with the role `org_admin`, `fingerprint_key` is the key
+      under which machine ids are kept; each environment has a copy.
     - `name#…`: a name that a project or environment (`holder`) has, unique in its parent.
     - `project#prj_…`, `environment#env_…`. The environment's row is its control row: what belongs
       to all its agents (never an authorization), so a worker may keep it for some seconds.

@@ -1,4 +1,7 @@
-"""What changes a presence row: the beat, and the changes of status that leave evidence."""
+"""What changes a presence row: the beat, and the changes of status that leave evidence.
+
+`presence_changes` has those that operators and rotations make.
+"""
 
 from typing import Any
 
@@ -12,7 +15,6 @@ from chalicelib.store.agent_presence import (
     ENROLLED,
     OFFLINE,
     ONLINE,
-    QUARANTINED,
     REVOKED,
     AgentPresenceItem,
 )
@@ -227,20 +229,6 @@ def replace_unused_key(
     )
 
 
-def quarantine(transaction: Transaction, seen: AgentPresenceItem) -> None:
-    """Add the quarantine of an agent (part `presence`), unless its row changed since it was seen.
-
-    Its keys stay: only their holders can ever come back.
-    """
-    transaction.update(
-        "presence",
-        _P(seen.pk),
-        [_P.status.set(QUARANTINED), _P.due.remove()],
-        (_P.status == seen.status)
-        & (_P.instance == seen.instance if seen.instance else _P.instance.does_not_exist()),
-    )
-
-
 def mark_offline(transaction: Transaction, seen: AgentPresenceItem) -> None:
     """Add the end of being online (part `presence`), unless the agent beat since it was seen."""
     transaction.update(
@@ -251,11 +239,36 @@ def mark_offline(transaction: Transaction, seen: AgentPresenceItem) -> None:
     )
 
 
-def revoke(transaction: Transaction, organization: str, agent: str) -> None:
-    """Add the end of the agent (part `presence`). Its keys stay, so that it can be told why."""
+def revoke(transaction: Transaction, organization: str, agent: str, part: str = "presence") -> None:
+    """Add the end of the agent. Its keys stay, so that it can be told why."""
     transaction.update(
-        "presence",
+        part,
         _P(f"{organization}#{agent}"),
         [_P.status.set(REVOKED), _P.due.remove()],
         _P.pk.exists() & (_P.status != REVOKED),
+    )
+
+
+def revoke_as_seen(transaction: Transaction, seen: AgentPresenceItem, part: str) -> None:
+    """Add the end of the agent, unless it beat or changed its status since it was seen."""
+    unheard = (
+        _P.last_seen == seen.last_seen
+        if seen.last_seen is not None
+        else _P.last_seen.does_not_exist()
+    )
+    transaction.update(
+        part,
+        _P(seen.pk),
+        [_P.status.set(REVOKED), _P.due.remove()],
+        (_P.status == seen.status) & unheard,
+    )
+
+
+def note_facts(transaction: Transaction, seen: AgentPresenceItem, sha256: bytes) -> None:
+    """Add which facts are stored (part `presence`), if the agent's status is what was seen."""
+    transaction.update(
+        "presence",
+        _P(seen.pk),
+        [_P.facts.set(sha256)],
+        (_P.status == seen.status) & (_P.key == seen.key),
     )

@@ -77,8 +77,10 @@ class Transaction:
             )
         )
 
-    def update(self, name: str, model: Table, actions: list[Action], condition: Condition) -> None:
-        """Update a row on a condition."""
+    def update(
+        self, name: str, model: Table, actions: list[Action], condition: Condition | None
+    ) -> None:
+        """Update a row on a condition; None where it may be as it likes."""
         self._parts["update"].append(
             (
                 name,

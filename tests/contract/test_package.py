@@ -165,6 +165,15 @@ def test_nothing_but_the_application_and_its_requirements_is_in_it(package: Path
     assert [name for name in names if name.startswith(unwanted)] == []
 
 
+def test_the_install_scripts_are_in_it(package: Path) -> None:
+    with zipfile.ZipFile(package) as archive:
+        for name in ("install.sh", "install.ps1"):
+            packed = archive.read(f"chalicelib/install/{name}")
+            assert packed == (ROOT / "chalicelib" / "install" / name).read_bytes()
+            assert b"@ROLLCALL_URL@" in packed
+            assert b"@ROLLCALL_RELEASE_KEY_SHA256@" in packed
+
+
 def test_no_module_is_compiled_in_a_cold_start(unpacked: Path) -> None:
     """What is imported comes out of the package's byte code, which nothing compares with."""
     seen = bare.run(

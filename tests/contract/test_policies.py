@@ -9,6 +9,7 @@ import pytest
 
 from infra import template
 from infra.project import environment, render_policy
+from infra.release_key import KEY_SHA256
 from infra.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,7 @@ VALUES = {
     "Account": "123456789012",
     "Region": "eu-central-1",
     "Partition": "aws",
+    KEY_SHA256: "ab" * 32,
 }
 APPEND_ONLY = {"AuditRecordsTableArn"}
 DELETE_ALLOWED = {
@@ -91,7 +93,7 @@ def test_no_action_and_no_resource_is_a_wildcard(function: str) -> None:
         assert "?" not in resource, resource
         if stem != resource:
             assert re.search(
-                r"/(incoming|artifacts|exports|batches|stream)$|:log-group:/aws/", stem
+                r"/(incoming|artifacts|exports|releases|batches|stream)$|:log-group:/aws/", stem
             ), resource
 
 
@@ -133,6 +135,16 @@ def test_only_the_api_reads_the_signing_secret() -> None:
     assert readers == ["api_handler"]
 
 
+def test_no_function_uses_the_release_key_or_writes_a_release() -> None:
+    for function in FUNCTIONS:
+        for action, resource in grants(function):
+            assert not resource.endswith(":ReleaseKeyArn"), function
+            if "BucketArn" in resource and not action.startswith("s3:Get"):
+                assert "releases" not in resource, function
+    readers = {name for name in FUNCTIONS for _, r in grants(name) if r.endswith("/releases/*")}
+    assert readers == {"api_handler"}
+
+
 def test_only_the_sealer_signs_and_writes_batches() -> None:
     for function in FUNCTIONS:
         used = {
@@ -171,7 +183,9 @@ def test_a_table_index_is_granted_only_where_the_template_has_it() -> None:
 
 
 def test_every_setting_that_the_functions_read_is_rendered() -> None:
-    read = set(re.findall(r"ROLLCALL_[A-Z_]+", (ROOT / "chalicelib" / "settings.py").read_text()))
+    read = set(
+        re.findall(r"ROLLCALL_[A-Z0-9_]+", (ROOT / "chalicelib" / "settings.py").read_text())
+    )
     # From the stack alone: what the shell of one clone holds is not known to the next.
     rendered = environment(Target("prod", {"AWS_REGION": "eu-central-1"}), VALUES)
     # Loopback is for tests of logins alone; no deployed stage can have it.

@@ -204,9 +204,24 @@ def test_stale_objects_expire_and_the_deploy_state_does_not() -> None:
     assert any(r.get("AbortIncompleteMultipartUpload") for r in rules)
 
 
-def test_the_signing_key_can_sign_and_nothing_else() -> None:
-    (key,) = properties("AWS::KMS::Key")
-    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+def test_the_signing_keys_can_sign_and_nothing_else() -> None:
+    assert set(of_type("AWS::KMS::Key")) == {"SigningKey", "ReleaseKey"}
+    for key in properties("AWS::KMS::Key"):
+        assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+
+
+def test_the_release_key_refuses_every_function_by_its_own_policy() -> None:
+    (denied,) = [
+        statement
+        for statement in RESOURCES["ReleaseKey"]["Properties"]["KeyPolicy"]["Statement"]
+        if statement["Effect"] == "Deny"
+    ]
+    assert (denied["Principal"], denied["Action"], denied["Resource"]) == ("*", "kms:*", "*")
+    named = {arn["Fn::Sub"] for arn in denied["Condition"]["ArnEquals"]["aws:PrincipalArn"]}
+    account = "arn:${AWS::Partition}:iam::${AWS::AccountId}"
+    # As Chalice names the roles.
+    roles = [suffix or "-api_handler" for suffix in FUNCTIONS]
+    assert named == {f"{account}:role/rollcall-${{Stage}}{role}" for role in roles}
 
 
 def test_the_signing_secret_is_generated_and_appears_nowhere() -> None:
@@ -254,6 +269,7 @@ def test_the_deployer_finds_the_names_of_what_is_kept() -> None:
     assert kept == {f"rollcall-prod-{table}" for table in TABLES} | {
         "rollcall-prod-123456789012-eu-central-1",
         "rollcall-prod-evidence-123456789012-eu-central-1",
+        "alias/rollcall-prod-releases",
         "alias/rollcall-prod-signing",
         "rollcall-prod-runtime-signing",
     }

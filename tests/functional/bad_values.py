@@ -81,6 +81,16 @@ NO_CIDR = ["", "x", "10.0.0.1/8", "10.0.0.0/33", "1.2.3", "10.0.0.0/8/8", "::/12
 NO_CSR = [*NO_TEXT, *LONG, "", "\x00", "é", "-----BEGIN CERTIFICATE REQUEST-----", "../x",
           "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n",
           "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"]  # fmt: skip
+NO_SHA256: list[Any] = [
+    None, *NO_TEXT, *LONG, "", "0" * 63, "0" * 65, "A" * 64, "g" * 64, "0" * 64 + "\n",
+]  # fmt: skip
+NO_FACTS: list[Any] = [
+    None, *(bad for bad in NO_TEXT if not isinstance(bad, dict)), "x", [{}],
+    {"a": 1.5}, {"a": -(2**64) - 1}, {"a": "x" * 1025}, {"a": ["\x00"]}, {"a": {"b\n": 1}},
+    {"": 1}, {"k" * 129: 1}, {"a": [[[[[{"b": 1}]]]]]},
+    {"a": {"a": {"a": {"a": {"a": {"a": {}}}}}}},
+    {str(number): number for number in range(1_001)},
+]  # fmt: skip
 NO_TIME = [
     *NO_TEXT, *LONG, *CONTROLS, "", "now", "2026-05-28", "2026-05-28T20:26:40", "1780000000",
     "2026-13-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "\u0662026-05-28T20:26:40Z",
@@ -103,6 +113,12 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "name": NO_SHORT_TEXT,
         # None is as good as left out.
         "heartbeat_interval_seconds": [*(bad for bad in NO_NUMBER if bad is not None), 3601],
+        # None ends these two.
+        "slowdown_seconds": [*(bad for bad in NO_NUMBER if bad is not None), 3601],
+        "agent_version": [*NO_TEXT, *LONG, *CONTROLS, "", "v 1", "1/2", "é", "1" * 65, "1\n"],
+        "agent_rollout_percent": [
+            *(bad for bad in NO_NUMBER if bad is not None and (bad is True or bad != 0)), 101,
+        ],
     },
     "ExportRequest": {
         "since": [None, *NO_TIME, "1969-12-31T23:59:59Z", "2026-01-01T00:00:00Z"],
@@ -166,7 +182,12 @@ BAD: dict[str, dict[str, list[Any]]] = {
                          *([bad] for bad in NO_CIDR)],
         "labels": [None, *NO_LABELS],
         "note": NO_NOTE,
+        "replace_machine": NO_FLAG,
+        "replace_offline_seconds": [*NO_NUMBER, 299, 2_592_001],
     },
+    "FactsRequest": {"facts_sha256": NO_SHA256, "facts": NO_FACTS},
+    "ReplaceAgentRequest": {"former": [None, *NO_IDENTIFIER], "note": NO_NOTE},
+    "DecommissionRequest": {"note": NO_NOTE},
     "RevokeTokenRequest": {"cascade": NO_FLAG, "note": NO_NOTE},
     "ExchangeRequest": {
         "hostname": NO_HOSTNAME,
@@ -202,6 +223,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "instance": NO_NONCE,
         "agent_version": NO_SHORT_TEXT,
         "unpersisted": NO_FLAG,
+        "facts": [bad for bad in NO_SHA256 if bad is not None],
         "collector_id": NO_IDENTIFIER,
         "asset_id": NO_IDENTIFIER,
     },
@@ -209,8 +231,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "kind": [None, *NO_TEXT, "", "bundle", "../incident_bundle", *LONG],
         "filename": [None, *NO_TEXT, *LONG, *CONTROLS, *PATHS, "", "f" * 256],
         "size": [*NO_NUMBER, 2**53 + 1],
-        "sha256": [None, *NO_TEXT, *LONG, "", "0" * 63, "0" * 65, "A" * 64, "g" * 64,
-                   "0" * 64 + "\n"],
+        "sha256": NO_SHA256,
         "content_type": [None, *NO_TEXT, "", "text", "text/", "/plain", "text/plain; x=y", "A/B",
                          "text/plain\r\nx: y", "a/" + "b" * 99, *LONG],
         "metadata": [None, *NO_LABELS, {f"k{n}": "v" for n in range(17)}],

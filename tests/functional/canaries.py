@@ -31,6 +31,7 @@ _SHOWING = (
     re.compile(r"GET /api/v1/auth/oidc/.*"),
     re.compile(r"POST /api/v1/(me/tokens|invitations|organization-keys)"),
     re.compile(r"POST /api/v1/organization-keys/[^/]+/rotate"),
+    re.compile(r"POST /api/v1/agents/[^/]+/(split|runtime-key/rotate)"),
 )
 
 

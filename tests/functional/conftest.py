@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from chalicelib.release_manifest import fingerprint
 from infra.emulator.in_process import emulated_aws
 from infra.engines import Engines, chosen, real_engines
+from infra.release_key import public_key
+from infra.target import Target
 from tests.functional import canaries
 from tests.functional.clock import FrozenClock
 from tests.functional.streams import Queue, subscribed
@@ -59,6 +62,7 @@ def stack(engines: Engines | None) -> Iterator[dict[str, str]]:
             ROLLCALL_JOBS_STREAM_ARN=outputs["JobsStreamArn"],
             ROLLCALL_SIGNING_KEY_ARN=outputs["SigningKeyArn"],
             ROLLCALL_EVIDENCE_BUCKET=outputs["EvidenceBucketName"],
+            ROLLCALL_RELEASE_KEY_SHA256=fingerprint(public_key(Target(STAGE, os.environ), outputs)),
         )
         yield outputs
 

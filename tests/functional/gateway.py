@@ -69,8 +69,10 @@ def send(request: Sent) -> RawAnswer:
         text = base64.b64decode(text).decode()
     watch.look_at_answer(request.method, request.event()["path"], f"{answered['headers']}{text}")
     headers = {name.lower(): value for name, value in answered["headers"].items()}
+    # The install scripts and the manifest are for shells, and a redirect has no body.
+    body = json.loads(text) if "json" in headers["content-type"] else None
     return RawAnswer(
-        answered["statusCode"], headers, json.loads(text), text=text, request_id=request.request_id
+        answered["statusCode"], headers, body, text=text, request_id=request.request_id
     )
 
 

@@ -29,6 +29,7 @@ class Route:
         ends: whether a good request ends what others need, so that a test which sends one must
             have a world of its own.
         answers: with what a good request is answered.
+        headers: that a good request has besides.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Route:
     ids_in_body: dict[str, str] = field(default_factory=dict)
     ends: bool = False
     answers: tuple[int, ...] = (200, 201, 202)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -76,7 +78,7 @@ class Route:
 
     def request(self, world: World, **changed: Any) -> Sent:
         """A good request, but for what is changed."""
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", **self.headers}
         if self.families:
             headers["authorization"] = f"Bearer {world.credential(self.usual_family)}"
         sent = Sent(

@@ -4,9 +4,12 @@ A route of the app that has no row here fails `test_every_route_has_a_row`.
 """
 
 from tests.functional import (
+    routes_agents,
     routes_core,
     routes_evidence,
+    routes_install,
     routes_login,
+    routes_machines,
     routes_oidc,
     routes_organizations,
     routes_people,
@@ -15,9 +18,12 @@ from tests.functional.route import Route
 from tests.functional.routes_core import AGENT, ENROLLMENT
 
 ROUTES: tuple[Route, ...] = (
+    *routes_agents.ROUTES,
     *routes_core.ROUTES,
     *routes_evidence.ROUTES,
+    *routes_install.ROUTES,
     *routes_login.ROUTES,
+    *routes_machines.ROUTES,
     *routes_organizations.ROUTES,
     *routes_people.ROUTES,
     *routes_oidc.ROUTES,

@@ -42,6 +42,10 @@ def bearer(route: Route, world: World, credential: str, **changed: Any) -> RawAn
 PUBLIC = {
     "/healthz",
     "/readyz",
+    "/install/install.sh",
+    "/install/install.ps1",
+    "/agent/manifest",
+    "/agent/binary",
     "/api/auth/login",
     "/api/v1/auth/login",
     "/api/v1/auth/oidc/{organization_id}/start",
@@ -50,7 +54,7 @@ PUBLIC = {
 }
 
 
-def test_only_health_and_logging_in_ask_for_no_credential() -> None:
+def test_only_health_installing_and_logging_in_ask_for_no_credential() -> None:
     assert {route.path for route in ROUTES if not route.families} == PUBLIC
 
 

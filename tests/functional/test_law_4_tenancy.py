@@ -30,7 +30,8 @@ NO_IDENTIFIER = {
     "name", "machine_id", "os", "arch", "agent_version", "csr", "sequence", "nonce", "instance",
     # An export of what another tenant has is empty, and says no more: see its own tests.
     "since", "until", "resource_type", "resource_id",
-    "heartbeat_interval_seconds",
+    "heartbeat_interval_seconds", "slowdown_seconds", "agent_rollout_percent",
+    "replace_machine", "replace_offline_seconds", "facts", "facts_sha256",
     # The projects of an invitation are named by the keys of a map: see test_invitations.
     "role", "projects", "scopes", "overlap_seconds", "invitation", "username", "password",
     "display_name", "cookie", "keep_current", "current_password", "new_password",
@@ -158,6 +159,7 @@ def test_a_foreign_identifier_in_a_body_is_answered_like_a_made_up_one(
         "prj": theirs.tenant.project,
         "col": theirs.host.enrollment["collector_id"],
         "ast": theirs.host.enrollment["asset_id"],
+        "agt": theirs.host.agent_id,
     }[route.ids_in_body[name]]
     answers = [
         send(route.request(mine, body=json.dumps({**route.body(mine), name: chosen})))

@@ -46,14 +46,30 @@ def test_what_was_created_is_read_again(tenant: Tenant) -> None:
     assert (enrolled.body["project"], enrolled.status) == (identifier, 201)
 
 
-def test_each_environment_has_a_key_of_its_own_for_fingerprints(tenant: Tenant) -> None:
-    keys = set()
-    for name in ("one", "two"):
-        row = organizations.find_environment(tenant.organization, made(tenant, "environment", name))
-        assert row is not None
-        keys.add(bytes(row.fingerprint_key))
-    assert {len(key) for key in keys} == {32}
-    assert len(keys) == 2
+def _fingerprint_keys(tenant: Tenant, *environments: str) -> set[bytes]:
+    rows = [organizations.find_environment(tenant.organization, name) for name in environments]
+    return {bytes(row.fingerprint_key) for row in rows if row is not None}
+
+
+def test_the_environments_of_an_organization_share_its_key_for_fingerprints(
+    tenant: Tenant, other_tenant: Tenant
+) -> None:
+    mine = _fingerprint_keys(tenant, tenant.environment, made(tenant, "environment", "two"))
+    theirs = _fingerprint_keys(other_tenant, other_tenant.environment)
+    assert [len(key) for key in (*mine, *theirs)] == [32, 32]
+    assert mine != theirs
+
+
+def test_an_organization_that_a_person_creates_has_a_key_for_fingerprints_of_its_own(
+    tenant: Tenant,
+) -> None:
+    admin = person(tenant, "org_admin")
+    made_by_admin = admin.call("POST", "/organizations", {"name": "Another"})
+    row = organizations.find(made_by_admin.body["organization_id"], organizations.ORGANIZATION)
+    assert row is not None
+    assert len(bytes(row.fingerprint_key)) == 32
+    assert "fingerprint_key" not in made_by_admin.body
+    assert _fingerprint_keys(tenant, tenant.environment) != {bytes(row.fingerprint_key)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,6 +18,7 @@ from tests.functional.world import empty_tables
 SHOWN = {
     "enrollment_token_id", "project", "environment", "status", "uses", "max_uses", "created_at",
     "created_by", "expires_at", "hostname", "source_cidrs", "labels", "note",
+    "replace_machine", "replace_offline_seconds",
 }  # fmt: skip
 TOKENS = "/agent-enrollment/tokens"
 
@@ -38,7 +39,7 @@ def get(tenant: Tenant, token: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_mint_that_says_nothing_gets_one_use_for_an_hour(tenant: Tenant) -> None:
     minted = tenant.mint()
-    assert set(minted) == {*SHOWN, "token"}
+    assert set(minted) == {*SHOWN, "token", "agent_release_key_sha256"}
     assert minted["project"] == tenant.project
     assert minted["environment"] == tenant.environment
     assert (minted["status"], minted["uses"], minted["max_uses"]) == ("active", 0, 1)
@@ -47,6 +48,7 @@ def test_a_mint_that_says_nothing_gets_one_use_for_an_hour(tenant: Tenant) -> No
     assert re.fullmatch(r"key_[0-9a-v]{20}", minted["created_by"])
     assert (minted["hostname"], minted["note"]) == (None, None)
     assert (minted["source_cidrs"], minted["labels"]) == ([], {})
+    assert (minted["replace_machine"], minted["replace_offline_seconds"]) == (False, None)
 
 
 def test_a_mint_keeps_what_it_was_told(tenant: Tenant) -> None:
@@ -57,6 +59,8 @@ def test_a_mint_keeps_what_it_was_told(tenant: Tenant) -> None:
         source_cidrs=["10.0.0.0/8", "2001:DB8::/32", "192.0.2.7"],
         labels={"site": "köln", "rack": ""},
         note="for the new rack 🚚",
+        replace_machine=True,
+        replace_offline_seconds=300,
     )
     assert minted["expires_at"] == "2026-05-28T20:27:40.000Z"
     assert minted["max_uses"] == 10_000
@@ -64,6 +68,7 @@ def test_a_mint_keeps_what_it_was_told(tenant: Tenant) -> None:
     assert minted["source_cidrs"] == ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"]
     assert minted["labels"] == {"site": "köln", "rack": ""}
     assert minted["note"] == "for the new rack 🚚"
+    assert (minted["replace_machine"], minted["replace_offline_seconds"]) == (True, 300)
     assert get(tenant, minted) == {name: minted[name] for name in SHOWN}
 
 

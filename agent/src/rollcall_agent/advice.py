@@ -31,7 +31,13 @@ _NEXT: Final = {
     "key_invalid": _CHECK_KEY,
     "key_wrong_agent": "ROLLCALL_AGENT_ID and ROLLCALL_AGENT_API_KEY belong to different agents",
     "agent_not_found": _CHECK_KEY,
-    "agent_quarantined": "the key is kept; an operator must release this agent",
+    "agent_quarantined": "two copies of this agent live, for a machine or its disk was copied; the "
+    "key is kept. If this is the copy, run enroll --replace with a new token here; else ask an "
+    "operator to release the agent, and to choose which copy keeps the identity",
+    "agent_split": "this copy takes an identity of its own as soon as its env file can be written",
+    "not_split": "nothing, this copy keeps the identity that it has",
+    "rotation_too_soon": "nothing, the key is rotated later",
+    "facts_too_soon": "nothing, the facts are sent later",
     "scope_missing": "ask an operator to grant this agent the scope",
     "not_active": "start `rollcall-agent run` first: the first heartbeat opens this route",
     "artifact_too_large": "the control plane takes no artifact of this size",

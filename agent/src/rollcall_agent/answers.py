@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -16,11 +17,17 @@ _SERVER_ERROR: Final = 500
 
 
 class NoAnswerError(Exception):
-    """No complete answer arrived; whether the request was processed is not known."""
+    """No complete answer arrived.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        arrived: Whether the request may have been processed; False only where it is certain that
+            the control plane never saw it.
+    """
+
+    def __init__(self, reason: str, *, arrived: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.arrived = arrived
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,15 @@ class Answer:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return value if low <= value <= high else None
+
+    def moment(self, name: str) -> float | None:
+        """Return a time of the body in seconds since the epoch, or None where there is none."""
+        try:
+            found = datetime.fromisoformat(self.text(name) or "")
+            # Without a zone it would be read as this host's own, which no control plane means.
+            return found.timestamp() if found.tzinfo is not None else None
+        except (ValueError, OverflowError):
+            return None
 
 
 def read_answer(

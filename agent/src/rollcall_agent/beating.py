@@ -1,81 +1,243 @@
-"""The loop around the heartbeat's state machine: sends, prints, waits."""
+"""The loop around the heartbeat's state machine: sends, prints, waits, runs the errands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from rollcall_agent import __version__
 from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.client import Call, Caller, agent_path
 from rollcall_agent.clock import Clock
+from rollcall_agent.enrollment import identity_of
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.heartbeat import Heartbeat, State, Step
+from rollcall_agent.heartbeat import LONGEST_INTERVAL, Heartbeat, State, Step
+from rollcall_agent.identity_file import CannotWriteError
+from rollcall_agent.instance import Instance
+from rollcall_agent.last_state import Beaten
+from rollcall_agent.persistence import Persistence
+from rollcall_agent.reporting import Reporting
+from rollcall_agent.rotation import Rotation
 from rollcall_agent.say import Say
 from rollcall_agent.settings import Identity
+from rollcall_agent.splitting import AGENT_SPLIT, NOT_SPLIT, Splitting
 
-Remember = Callable[[str, str, float], None]
+Remember = Callable[[str, str, float, Beaten | None], None]
+
+
+class Upgrader(Protocol):
+    """Whatever brings another version of the agent onto the host.
+
+    Each of these may raise RestartRequestedError: another version is in place, and the process is
+    to end so that its service manager starts that one.
+    """
+
+    def accepted(self) -> None:
+        """Take note that the version that runs was accepted by the control plane."""
+
+    def not_accepted(self) -> None:
+        """Take note that it was not."""
+
+    def wanted(self, version: str) -> None:
+        """Take note that the environment wants another version, at each beat that says so."""
+
+
+class NoUpgrades:
+    """Stays with the version that runs."""
+
+    def accepted(self) -> None:
+        """Leave it at that."""
+
+    def not_accepted(self) -> None:
+        """Leave it at that."""
+
+    def wanted(self, version: str) -> None:
+        """Leave it at that."""
 
 
 @dataclass(frozen=True)
+class Errands:
+    """What is done beside beating."""
+
+    rotation: Rotation
+    splitting: Splitting
+    persistence: Persistence
+    reporting: Reporting
+    upgrader: Upgrader
+
+
+@dataclass
 class Beating:
-    """Beats for one identity.
+    """Beats for this host, whose identity may change meanwhile.
 
     Attributes:
-        instance: Random and new at each start of the process, so that the control plane can tell
-            a restart from a repeated request.
+        heartbeat: Of the agent that beats now; ``begin`` makes one for an id and an interval.
+        beaten: What is known of this identity's beats before this process; None for a new one.
         remember: Is told each change of state.
     """
 
     identity: Identity
     plane: Caller
-    heartbeat: Heartbeat
-    instance: str
+    begin: Callable[[str, float | None], Heartbeat]
+    errands: Errands
+    instance: Instance
     clock: Clock
     say: Say
     remember: Remember
+    beaten: Beaten | None = None
     verbose: bool = False
+
+    def __post_init__(self) -> None:
+        interval = self.beaten.interval if self.beaten is not None else None
+        self.heartbeat = self.begin(self.identity.agent_id, interval)
+        self._answered_at = 0.0
+        note = self.errands.splitting.note
+        # A split that was cut short is asked for before any beat: the note names the instance
+        # that was chosen, and a beat of this new process would be somebody else's.
+        self._asks_to_split = note is not None and note.agent_id == self.identity.agent_id
 
     def run(self) -> None:
         """Beat until the clock says stop, or the identity has ended (raised as AgentError)."""
+        if self.beaten is not None:
+            wait = self.heartbeat.first_wait(self.clock.now())
+            self.say.note(f"This agent's slot in the interval is in {wait:.1f} s.")
+            self.clock.sleep(wait)
         while True:
-            step = self._beat()
+            step = self._turn()
             if step.delay is None:
                 raise AgentError(step.detail, step.exit_code)
             self._report(step)
-            self.clock.sleep(step.delay)
+            if self.heartbeat.state is not State.ONLINE:
+                self.errands.upgrader.not_accepted()
+            # The wait counts from the answer, whatever was done after it.
+            spent = self.clock.monotonic() - self._answered_at
+            self.clock.sleep(max(step.delay - spent, 0.0))
 
     def once(self) -> None:
         """Send a single beat; raise AgentError where it was not accepted."""
-        step = self._beat()
+        step = self._turn()
         if step.exit_code is not ExitCode.OK:
             raise AgentError(step.detail, step.exit_code)
         self.say.result(step.detail)
 
-    def _beat(self) -> Step:
-        try:
-            step = self.heartbeat.answered(self._send())
-        except NoAnswerError as failure:
-            step = self.heartbeat.unanswered(failure.reason)
-        if step.changed:
-            self.remember(self.heartbeat.state, step.detail, self.clock.now())
+    def _turn(self) -> Step:
+        """Send one request that decides how to go on: a beat, or the question of a split."""
+        self.instance.look()
+        self.errands.persistence.settle()
+        if self._asks_to_split:
+            return self._ask_to_split()
+        outcome = self._answer_to(self._send)
+        return outcome if isinstance(outcome, Step) else self._take(outcome)
+
+    def _take(self, answer: Answer) -> Step:
+        """Take the answer to a beat."""
+        turned = self.errands.rotation.refused(self.identity, answer)
+        has_turned = turned is not self.identity
+        if has_turned:
+            self.identity = turned
+            self.instance.renew()
+        step = self.heartbeat.answered(answer, self.clock.now(), is_last_key=not has_turned)
+        is_accepted = answer.succeeded and self.heartbeat.state is State.ONLINE
+        if is_accepted:
+            self.beaten = Beaten(self.identity.agent_id, self.heartbeat.interval)
+        self._remember(step)
+        if answer.code == AGENT_SPLIT and self._begin_split():
+            return self._ask_to_split()
+        if is_accepted:
+            self._follow(answer)
         return step
+
+    def _follow(self, answer: Answer) -> None:
+        """Do what an accepted beat's answer asks for."""
+        errands = self.errands
+        errands.upgrader.accepted()
+        # Before the rotation: the facts go with the key that has just been accepted.
+        errands.reporting.accepted(self.identity, answer)
+        if not errands.persistence.is_owed:
+            self.identity = errands.rotation.accepted(self.identity, answer)
+        version = answer.text("agent_version")
+        if version and version != __version__:
+            errands.upgrader.wanted(version)
+
+    def _begin_split(self) -> bool:
+        # An identity that is not on disk yet has nowhere to note a split either.
+        if self.errands.persistence.is_owed:
+            return False
+        return self.errands.splitting.begin(self.identity, self.instance.name)
+
+    def _ask_to_split(self) -> Step:
+        """Ask for the identity of one's own that the control plane holds ready."""
+        splitting = self.errands.splitting
+        note, self._asks_to_split = splitting.note, False
+        if note is None:
+            return Step(0.0, "There is no split under way.", changed=False)
+        outcome = self._answer_to(lambda: splitting.ask(self.identity, note))
+        if isinstance(outcome, Step):
+            self._asks_to_split = True
+            return outcome
+        if outcome.succeeded:
+            return self._become(outcome)
+        self._asks_to_split = outcome.is_transient
+        if outcome.code == NOT_SPLIT:
+            splitting.drop()
+        is_last_key = self.identity.other is None
+        step = self.heartbeat.answered(outcome, self.clock.now(), is_last_key=is_last_key)
+        self._remember(step)
+        return step
+
+    def _become(self, answer: Answer) -> Step:
+        """Live on as the agent that this copy was given."""
+        former, file = self.identity.agent_id, self.errands.splitting.file
+        try:
+            identity = identity_of(answer)
+        except AgentError as error:
+            self._asks_to_split = True
+            return self.heartbeat.unanswered(error.line, self.clock.now())
+        interval = answer.number("heartbeat_interval_seconds", 1, LONGEST_INTERVAL)
+        try:
+            file.put(identity, of=former)
+        except CannotWriteError:
+            self.errands.persistence.owe(lambda: file.put(identity, of=former))
+        self.errands.splitting.note = None
+        self.identity, self.beaten = identity, None
+        self.heartbeat = self.begin(identity.agent_id, interval)
+        self.instance.renew()
+        line = f"Split off as {identity.agent_id}; {former} is the other copy from here on."
+        self.say.result(line)
+        return Step(0.0, line, changed=False)
+
+    def _answer_to(self, ask: Callable[[], Answer]) -> Answer | Step:
+        """Return the answer, or what to do where none came."""
+        try:
+            return ask()
+        except NoAnswerError as failure:
+            step = self.heartbeat.unanswered(
+                failure.reason, self.clock.now(), arrived=failure.arrived
+            )
+            self._remember(step)
+            return step
+        finally:
+            self._answered_at = self.clock.monotonic()
 
     def _send(self) -> Answer:
         beat = self.heartbeat.beat
-        return self.plane.call(
-            Call(
-                "POST",
-                agent_path(self.identity.agent_id, "telemetry", "heartbeat"),
-                body={
-                    "sequence": beat.sequence,
-                    "nonce": beat.nonce,
-                    "instance": self.instance,
-                    "agent_version": __version__,
-                },
-                bearer=self.identity.key,
-            )
-        )
+        body: dict[str, object] = {
+            "sequence": beat.sequence,
+            "nonce": beat.nonce,
+            "instance": self.instance.name,
+            "agent_version": __version__,
+            "unpersisted": self.errands.persistence.is_owed,
+        }
+        if (digest := self.errands.reporting.digest()) is not None:
+            body["facts"] = digest
+        path = agent_path(self.identity.agent_id, "telemetry", "heartbeat")
+        return self.plane.call(Call("POST", path, body=body, bearer=self.identity.key))
+
+    def _remember(self, step: Step) -> None:
+        if step.changed:
+            now = self.clock.now()
+            self.remember(self.heartbeat.state, step.detail, now, self.beaten)
 
     def _report(self, step: Step) -> None:
         if not step.changed and not self.verbose:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote
 
-import httpx
-
 from rollcall_agent import __version__
 from rollcall_agent.answers import Answer, NoAnswerError, read_answer
 from rollcall_agent.backoff import parse_retry_after
 from rollcall_agent.clock import Clock
 from rollcall_agent.file_form import FileForm
+from rollcall_agent.lean import httpx
 from rollcall_agent.secret import Secret
 from rollcall_agent.urls import is_loopback, refuse_plain_http
 
@@ -35,6 +35,11 @@ class Call:
     bearer: Secret | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = ANSWER_SECONDS
+
+
+def public_context() -> ssl.SSLContext:
+    """Return a context that believes the public CAs, or those that SSL_CERT_FILE names."""
+    return httpx.create_ssl_context()
 
 
 class Caller(Protocol):
@@ -58,6 +63,7 @@ class ControlPlane:
         *,
         clock: Clock,
         allow_http: bool = False,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._base_url = base_url
@@ -65,6 +71,7 @@ class ControlPlane:
         self._allow_http = allow_http
         self._http = httpx.Client(
             transport=transport,
+            verify=tls or True,
             # A secret follows no redirect: it goes to the URL that the operator wrote.
             follow_redirects=False,
             # A proxy of the environment would look for "localhost" on its own side.
@@ -148,7 +155,8 @@ def _naming_errors() -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise NoAnswerError(_reason(error)) from error
+        never_left = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+        raise NoAnswerError(_reason(error), arrived=not never_left) from error
 
 
 def _reason(error: Exception) -> str:

@@ -14,26 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from rollcall_agent import names
 from rollcall_agent.answers import Answer
 from rollcall_agent.client import Call, Caller
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.identity_file import IdentityFile, set_identity
 from rollcall_agent.private_files import exclusive, make_parents
 from rollcall_agent.retry import Retry, settled
 from rollcall_agent.say import Say, clean
 from rollcall_agent.secret import Secret, is_credential
-from rollcall_agent.settings import (
-    AGENT_ID,
-    AGENT_KEY,
-    IDEMPOTENCY_KEY,
-    TOKEN,
-    TOKEN_FINGERPRINT,
-    URL,
-    Identity,
-)
+from rollcall_agent.settings import IDEMPOTENCY_KEY, TOKEN_FINGERPRINT, Identity
 
+LONGEST_INTERVAL: Final = 86400.0
 EXCHANGE_PATH: Final = "/api/v1/agent-enrollment/exchange"
-CONSUMED: Final = f"{TOKEN} consumed during enrollment"
+CONSUMED: Final = "consumed during enrollment"
 SAFE_TO_REPEAT: Final = (
     "Running the same command again is safe: it ends with one agent and one use of the token."
 )
@@ -71,11 +66,13 @@ class Enrolled:
     Attributes:
         name: What the control plane calls the agent; None where it was enrolled before.
         persisted: Whether the identity is on disk.
+        interval: How often it is to beat, as far as the control plane said so.
     """
 
     identity: Identity
     name: str | None
     persisted: bool = True
+    interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,15 +95,29 @@ class Enrollment:
 
     def _run_alone(self, ask: Ask) -> Enrolled:
         file = EnvFile.load(self.path)
-        agent_id, key = file.get(AGENT_ID), file.get(AGENT_KEY)
-        if agent_id and key and agent_id != ask.replaces:
+        agent_id = names.first(names.AGENT_IDS, file.get)
+        key = names.first(names.AGENT_KEYS, file.get)
+        if agent_id and key and agent_id[1] != ask.replaces:
             # Another process may have finished between the caller's look and the lock.
-            return Enrolled(Identity(agent_id, Secret(key)), name=None)
+            return Enrolled(Identity(agent_id[1], Secret(key[1])), name=None)
         idempotency_key = self._remember_attempt(file, ask)
         answer = self._exchange(ask, idempotency_key)
-        identity = _identity_of(answer)
-        name = clean(answer.text("name") or "", 128)
-        return Enrolled(identity, name, persisted=self._persist(file, ask, identity))
+        identity = identity_of(answer)
+        return Enrolled(
+            identity,
+            clean(answer.text("name") or "", 128),
+            self._persist(file, ask, identity),
+            answer.number("heartbeat_interval_seconds", 1, LONGEST_INTERVAL),
+        )
+
+    def persist(self, ask: Ask, identity: Identity) -> None:
+        """Write an identity that could not be written at once.
+
+        Raises:
+            CannotWriteError: It still cannot.
+        """
+        agents = {identity.agent_id, *([ask.replaces] if ask.replaces else [])}
+        IdentityFile(self.path).change(agents, lambda file: self._put(file, ask, identity))
 
     def _remember_attempt(self, file: EnvFile, ask: Ask) -> Secret:
         """Put this attempt on disk before the token is spent.
@@ -123,7 +134,7 @@ class Enrollment:
             )
         if not stored or not same_token:
             stored = secrets.token_urlsafe(32)
-        file.set(URL, ask.base_url)
+        file.set(names.name_for(names.URLS, names.names_of(file).url, file), ask.base_url)
         file.set(IDEMPOTENCY_KEY, stored)
         file.set(TOKEN_FINGERPRINT, ask.token.fingerprint())
         file.save(self.path)
@@ -144,28 +155,31 @@ class Enrollment:
         return self.retry.run(step, gave_up=f"Gave up. {SAFE_TO_REPEAT}")
 
     def _persist(self, file: EnvFile, ask: Ask, identity: Identity) -> bool:
-        """Write the identity and forget the attempt, in one rename."""
-        if file.get(TOKEN) == ask.token.reveal():
-            file.comment_out(TOKEN, CONSUMED)
-        elif file.get(TOKEN):
-            self.say.warn(f"{self.path} holds another {TOKEN}, which was not used. Next: remove it")
-        file.set(AGENT_ID, identity.agent_id)
-        file.set(AGENT_KEY, identity.key.reveal())
-        file.remove(IDEMPOTENCY_KEY)
-        file.remove(TOKEN_FINGERPRINT)
+        """Write the identity, and say so where that fails."""
         try:
+            self._put(file, ask, identity)
             file.save(self.path)
         except OSError as error:
             self.say.warn(
                 f"enrolled as {identity.agent_id}, but {self.path} could not be written "
-                f"({error.strerror}). Nothing is lost. Next: make room or restore write access, "
-                "then run the same command again with the same token, within 24 hours"
+                f"({error.strerror}). Next: make room or restore write access"
             )
             return False
         return True
 
+    def _put(self, file: EnvFile, ask: Ask, identity: Identity) -> None:
+        """Put the identity in and the attempt out: both reach the disk in one rename."""
+        set_identity(file, identity)
+        for name in names.TOKENS:
+            if file.get(name) == ask.token.reveal():
+                file.comment_out(name, f"{name} {CONSUMED}")
+            elif file.get(name):
+                self.say.warn(f"{self.path} holds another {name}, which was not used; remove it")
+        file.remove(IDEMPOTENCY_KEY)
+        file.remove(TOKEN_FINGERPRINT)
 
-def _identity_of(answer: Answer) -> Identity:
+
+def identity_of(answer: Answer) -> Identity:
     """Take the identity out of the answer, if it can be stored as it is."""
     agent_id, key = answer.text("agent_id") or "", answer.text("runtime_key") or ""
     if not is_credential(agent_id) or not is_credential(key):

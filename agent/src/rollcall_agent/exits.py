@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     IDENTITY_ENDED = 6
     NOT_ENROLLED = 7
     BUSY = 8
+    # EX_TEMPFAIL: the service manager starts the version that lies there now.
+    RESTART = 75
     INTERRUPTED = 130
 
 
@@ -26,3 +28,11 @@ class AgentError(Exception):
         super().__init__(line)
         self.line = line
         self.exit_code = exit_code
+
+
+class RestartRequestedError(Exception):
+    """The binary was exchanged: the process ends so that the service manager starts the other."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        self.line = line

@@ -4,28 +4,59 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rollcall_agent.heartbeat import LONGEST_INTERVAL
 from rollcall_agent.private_files import write_private
 from rollcall_agent.say import clean
 
 
-def remember(path: Path, state: str, detail: str, now: float) -> None:
+@dataclass(frozen=True)
+class Beaten:
+    """What a restart wants to know of the life before it.
+
+    Attributes:
+        agent_id: Which agent had been accepted.
+        interval: How often it was to beat.
+    """
+
+    agent_id: str
+    interval: float
+
+
+def remember(path: Path, state: str, detail: str, now: float, beaten: Beaten | None = None) -> None:
     """Write the state down, if that is possible: a read-only folder must not stop a heartbeat."""
     since = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    content = {"state": state, "since": since, "detail": detail}
+    content: dict[str, object] = {"state": state, "since": since, "detail": detail}
+    if beaten is not None:
+        content |= {"agent_id": beaten.agent_id, "interval": beaten.interval}
     with suppress(OSError):
         write_private(path, json.dumps(content).encode() + b"\n")
 
 
 def recall(path: Path) -> dict[str, str] | None:
     """Read the state, or None where there is none that can be read."""
+    content = _read(path)
+    names = ("state", "since", "detail")
+    return {name: clean(str(content[name])) for name in names if name in content} or None
+
+
+def recall_beaten(path: Path, agent_id: str) -> Beaten | None:
+    """Return how this agent beat before, or None where it never did as far as anybody knows."""
+    content = _read(path)
+    interval = content.get("interval")
+    if content.get("agent_id") != agent_id or isinstance(interval, bool):
+        return None
+    if not isinstance(interval, int | float) or not 1 <= interval <= LONGEST_INTERVAL:
+        return None
+    return Beaten(agent_id, float(interval))
+
+
+def _read(path: Path) -> dict[str, object]:
     try:
         content: object = json.loads(path.read_bytes()[:65536])
     except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    names = ("state", "since", "detail")
-    return {name: clean(str(content[name])) for name in names if name in content} or None
+        return {}
+    return content if isinstance(content, dict) else {}

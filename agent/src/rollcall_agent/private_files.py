@@ -1,103 +1,55 @@
-"""Writing files that hold secrets: owner only, whole or not at all, and one writer at a time."""
+"""Writing files that hold secrets: owner only, whole or not at all, and one writer at a time.
+
+What an operating system has its own way for is in ``private_files_posix`` and
+``private_files_windows``; both offer the functions of ``PrivateFiles``.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
-
-from rollcall_agent.exits import AgentError, ExitCode
-
-FILE_MODE: Final = 0o600
-DIRECTORY_MODE: Final = 0o700
+from typing import Protocol
 
 
-def make_parents(path: Path) -> None:
-    """Create the missing folders above ``path``, each for the owner only, and make them durable."""
-    missing: list[Path] = []
-    folder = path.parent
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for created in reversed(missing):
-        with suppress(FileExistsError):
-            created.mkdir(mode=DIRECTORY_MODE)
-        _sync_directory(created.parent)
+class PrivateFiles(Protocol):
+    """What an operating system has to offer."""
+
+    def make_parents(self, path: Path) -> None:
+        """Create the missing folders above ``path``, each for the owner only."""
+
+    def write_private(self, path: Path, content: bytes) -> None:
+        """Replace ``path`` by ``content``, for the owner only; a crash leaves one of both."""
+
+    def is_widely_readable(self, path: Path) -> bool:
+        """Tell whether somebody other than the owner may touch the file."""
+
+    def exclusive(self, folder: Path, doing: str = "enrollment") -> AbstractContextManager[None]:
+        """Hold the folder against a second writer on this host."""
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make a creation or a rename in the folder survive a power cut, if that can be asked."""
+
+    def advice(self, path: Path) -> str:
+        """Return the command that takes a file away from others."""
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` so that a crash leaves the old file or the new one.
+def _of_this_host(platform: str) -> PrivateFiles:
+    # fcntl exists on POSIX alone and msvcrt on Windows alone: only one of the modules is loaded.
+    if platform == "win32":
+        from rollcall_agent.private_files_windows import WindowsFiles  # noqa: PLC0415
 
-    The temporary file has a fixed name, so that a killed writer leaves at most one behind and
-    the next writer removes it; callers therefore hold ``exclusive``.
-    """
-    # A symlinked configuration stays a symlink: its target is what is replaced.
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.new")
-    temporary.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), FILE_MODE)
-            _keep_owner(target, file.fileno())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        # What was written may hold a key: it must not lie about beside the file it was meant for.
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(target.parent)
+        return WindowsFiles.of_this_host()
+    from rollcall_agent.private_files_posix import PosixFiles  # noqa: PLC0415
+
+    return PosixFiles()
 
 
-def is_widely_readable(path: Path) -> bool:
-    """Tell whether somebody other than the owner may touch the file."""
-    try:
-        return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
-    except OSError:
-        return False
+_HOST = _of_this_host(sys.platform)
 
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder against a second writer on this host.
-
-    The lock is on the folder itself: it leaves no file behind and the kernel drops it when the
-    process dies, however it dies.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AgentError(
-                f"Another enrollment works in {folder} right now. Next: wait for it to end.",
-                ExitCode.BUSY,
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _keep_owner(target: Path, descriptor: int) -> None:
-    """Give the new file the old one's owner: root must not lock the service's user out."""
-    with suppress(FileNotFoundError, PermissionError):
-        before = target.stat()
-        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(descriptor, before.st_uid, before.st_gid)
-
-
-def _sync_directory(folder: Path) -> None:
-    """Make a creation or a rename in the folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+make_parents = _HOST.make_parents
+write_private = _HOST.write_private
+is_widely_readable = _HOST.is_widely_readable
+exclusive = _HOST.exclusive
+sync_folder = _HOST.sync_folder
+advice = _HOST.advice

@@ -2,7 +2,8 @@
 
 A command line option goes before the process's environment, and that before the env file. The
 identity is the exception: its two halves are taken from one place, the env file first, because
-that is what the agent itself writes and an environment may be older.
+that is what the agent itself writes and an environment may be older. Where a value has several
+names, an own name goes before the others in any place.
 """
 
 from __future__ import annotations
@@ -12,30 +13,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rollcall_agent import names
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.private_files import is_widely_readable
+from rollcall_agent.names import AGENT_ID, AGENT_KEY, TOKEN, URL
+from rollcall_agent.places import HERE
+from rollcall_agent.private_files import advice, is_widely_readable
 from rollcall_agent.say import Say
 from rollcall_agent.secret import Secret, enrollment_token, is_credential
 from rollcall_agent.urls import check_base_url
 
-DEFAULT_CONFIG: Final = Path("/etc/rollcall/agent.env")
-URL: Final = "ROLLCALL_API_BASE_URL"
-TOKEN: Final = "ROLLCALL_TOKEN"  # noqa: S105 - a name, not a secret
-AGENT_ID: Final = "ROLLCALL_AGENT_ID"
-AGENT_KEY: Final = "ROLLCALL_AGENT_API_KEY"
+__all__ = ["AGENT_ID", "AGENT_KEY", "TOKEN", "URL", "Identity", "Settings", "SplitNote"]
+
+DEFAULT_CONFIG: Final = Path(HERE.config)
+PREVIOUS_KEY: Final = "ROLLCALL_AGENT_PREVIOUS_API_KEY"
 IDEMPOTENCY_KEY: Final = "ROLLCALL_ENROLLMENT_IDEMPOTENCY_KEY"
 TOKEN_FINGERPRINT: Final = "ROLLCALL_ENROLLMENT_TOKEN_SHA256"  # noqa: S105 - a name, not a secret
+SPLIT_KEY: Final = "ROLLCALL_SPLIT_IDEMPOTENCY_KEY"
+SPLIT_AGENT_ID: Final = "ROLLCALL_SPLIT_AGENT_ID"
+SPLIT_INSTANCE: Final = "ROLLCALL_SPLIT_INSTANCE"
 ALLOW_HTTP: Final = "ROLLCALL_ALLOW_HTTP"
+CA_BUNDLE: Final = "ROLLCALL_CA_BUNDLE"
 CONFIG: Final = "ROLLCALL_CONFIG"
 STATE_FILE: Final = "ROLLCALL_STATE_FILE"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who this host is to the control plane."""
+    """Who this host is to the control plane.
+
+    Attributes:
+        key: The runtime key that is shown.
+        other: The other key of a rotation under way: kept until the one that is shown was
+            accepted once.
+    """
 
     agent_id: str
+    key: Secret
+    other: Secret | None = None
+
+
+@dataclass(frozen=True)
+class SplitNote:
+    """A split under way: which agent's copy asks, as which instance, and with which key."""
+
+    agent_id: str
+    instance: str
     key: Secret
 
 
@@ -62,9 +85,15 @@ class Settings:
         """Whether the operator insists on plain HTTP to other hosts."""
         return self.value(ALLOW_HTTP) == "1"
 
+    def ca_bundle(self) -> Path | None:
+        """Return the file of a private CA, where one is named."""
+        named = self.value(CA_BUNDLE)
+        return Path(named) if named else None
+
     def base_url(self, option: str | None = None) -> str:
         """Return the control plane's base URL, checked."""
-        raw = option or self.value(URL)
+        found = names.first(names.URLS, self.environment.get, self.file.get)
+        raw = option or (found[1] if found else None)
         if not raw:
             raise AgentError(
                 f"No control plane is configured. Next: give --url, or set {URL}.", ExitCode.USAGE
@@ -73,19 +102,31 @@ class Settings:
 
     def identity(self) -> Identity | None:
         """Return the identity, or None where this host has none."""
-        for source in (self.file.get, self.environment.get):
-            agent_id, key = source(AGENT_ID), source(AGENT_KEY)
+        for place in (self.file.get, self.environment.get):
+            agent_id, key = (
+                names.first(names.AGENT_IDS, place),
+                names.first(names.AGENT_KEYS, place),
+            )
             if agent_id and key:
-                return _identity(agent_id, key)
+                return _identity(agent_id[1], key[1], place(PREVIOUS_KEY))
         return None
+
+    def split_note(self) -> SplitNote | None:
+        """Return the split that is under way, or None."""
+        agent_id, instance = self.file.get(SPLIT_AGENT_ID), self.file.get(SPLIT_INSTANCE)
+        key = self.file.get(SPLIT_KEY)
+        if not agent_id or not instance or not key or not is_credential(key):
+            return None
+        return SplitNote(agent_id, instance, Secret(key))
 
     def token(self) -> Secret | None:
         """Return the enrollment token of the environment or the env file."""
-        given = self.environment.get(TOKEN)
-        if given:
-            return enrollment_token(given, f"the environment's {TOKEN}")
-        stored = self.file.get(TOKEN)
-        return enrollment_token(stored, f"{self.path}") if stored else None
+        for name in names.TOKENS:
+            if given := self.environment.get(name):
+                return enrollment_token(given, f"the environment's {name}")
+            if stored := self.file.get(name):
+                return enrollment_token(stored, f"{self.path} ({name})")
+        return None
 
     def state_file(self) -> Path:
         """Return where `run` leaves its last known state for `status`."""
@@ -95,12 +136,13 @@ class Settings:
     def warn_if_exposed(self, say: Say) -> None:
         """Warn where others may read the secrets of the env file."""
         if is_widely_readable(self.path):
-            say.warn(f"{self.path} can be read by others. Next: chmod 600 {self.path}")
+            say.warn(f"{self.path} can be read by others. Next: {advice(self.path)}")
 
 
-def _identity(agent_id: str, key: str) -> Identity:
+def _identity(agent_id: str, key: str, other: str | None) -> Identity:
     if not is_credential(agent_id) or not is_credential(key):
         raise AgentError(
             f"{AGENT_ID} or {AGENT_KEY} holds characters that no identity has.", ExitCode.USAGE
         )
-    return Identity(agent_id, Secret(key))
+    usable = other is not None and is_credential(other) and other != key
+    return Identity(agent_id, Secret(key), Secret(other) if usable and other else None)

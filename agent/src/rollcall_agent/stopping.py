@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,12 @@ from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.client import ANSWER_SECONDS, CONNECT_SECONDS, Call, Caller
 
 GRACE_SECONDS: Final = 0.5
+# On Windows Ctrl-C does not end a wait for a lock; the handler runs between two waits.
+LONGEST_WAIT: Final = 1.0 if sys.platform == "win32" else threading.TIMEOUT_MAX
+# Ctrl-Break, and the closing of the console, on Windows; nobody sends SIGTERM there.
+SIGNALS: Final = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)
+)
 # All of a call's own timeouts in a row; beyond it only a hanging name lookup is left.
 PATIENCE_SECONDS: Final = CONNECT_SECONDS + 2 * ANSWER_SECONDS
 
@@ -40,20 +47,20 @@ class _Outcome:
 class Stopper:
     """A clock whose waits end when the process is asked to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_wait: float = LONGEST_WAIT) -> None:
+        self._longest_wait = longest_wait
         # SimpleQueue.put is reentrant, which makes it the one queue that a handler may use.
         self._mailbox: queue.SimpleQueue[_Outcome | None] = queue.SimpleQueue()
         self._stopped = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT for the length of the block."""
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = [signal.signal(number, lambda *_: self.stop()) for number in numbers]
+        """Handle the signals that ask a process to stop, for the length of the block."""
+        before = [signal.signal(number, lambda *_: self.stop()) for number in SIGNALS]
         try:
             yield
         finally:
-            for number, handler in zip(numbers, before, strict=True):
+            for number, handler in zip(SIGNALS, before, strict=True):
                 signal.signal(number, handler)
 
     def stop(self) -> None:
@@ -111,9 +118,9 @@ class Stopper:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
-                message = self._mailbox.get(timeout=left)
+                message = self._mailbox.get(timeout=min(left, self._longest_wait))
             except queue.Empty:
-                return None
+                continue
             if message is None or message.ticket is ticket:
                 return message
         return None

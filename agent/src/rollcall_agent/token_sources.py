@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.private_files import is_widely_readable
+from rollcall_agent.private_files import advice, is_widely_readable
 from rollcall_agent.say import Say
 from rollcall_agent.secret import Secret, enrollment_token
 from rollcall_agent.settings import IDEMPOTENCY_KEY, TOKEN, Settings
@@ -43,7 +43,7 @@ def _from_file(path: Path, say: Say) -> Secret:
     except OSError as error:
         raise AgentError(f"Cannot read {path}: {error.strerror}.", ExitCode.USAGE) from error
     if is_widely_readable(path):
-        say.warn(f"{path} can be read by others. Next: chmod 600 {path}, or delete it after use")
+        say.warn(f"{path} can be read by others. Next: {advice(path)}, or delete it after use")
     return enrollment_token(raw, str(path))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,15 @@ from infra.event_tap import EventTap
 from infra.local_stack import LocalStack, local_stack
 from tests.e2e.agent_faults.harness import AgentProcess
 from tests.e2e.stack.calls import Calls
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Two hosts that were made from one image, with one identity between them."""
+
+    agent_id: str
+    hosts: tuple[AgentProcess, AgentProcess]
+    processes: tuple[subprocess.Popen[str], subprocess.Popen[str]]
 
 
 class Start(Protocol):
@@ -46,6 +57,33 @@ def tap(stack: LocalStack) -> Iterator[EventTap]:
 def secrets_seen(stack: LocalStack) -> set[str]:
     """Every raw secret that the tests of this package used."""
     return {stack.operator_key, stack.admin_password}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def copies(
+    stack: LocalStack,
+    tap: EventTap,
+    secrets_seen: set[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Copies]:
+    """Two copies of one host, which beat from the beginning."""
+    del tap  # it is there before they are heard
+    folder = tmp_path_factory.mktemp("copies")
+    first, second = (AgentProcess(folder / name, stack.url) for name in ("one", "two"))
+    with httpx.Client(timeout=60, trust_env=False) as http:
+        token = Calls(stack, http, secrets_seen).mint()
+    assert first.enroll(token.secret).returncode == 0
+    second.config.parent.mkdir(parents=True, mode=0o700)
+    shutil.copy2(first.config, second.config)
+    settings = first.settings()
+    secrets_seen.add(settings["ROLLCALL_AGENT_API_KEY"])
+    processes = (first.start("run"), second.start("run"))
+    try:
+        yield Copies(settings["ROLLCALL_AGENT_ID"], (first, second), processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture

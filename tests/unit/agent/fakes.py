@@ -16,9 +16,11 @@ class FakeClock:
     def __init__(self, start: float = 1_000_000.0) -> None:
         self.time = start
         self.sleeps: list[float] = []
+        # How much further the wall clock is than the one that never jumps.
+        self.jumped = 0.0
 
     def now(self) -> float:
-        return self.time
+        return self.time + self.jumped
 
     def monotonic(self) -> float:
         return self.time

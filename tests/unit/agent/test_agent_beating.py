@@ -1,87 +1,97 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from rollcall_agent import __version__
 from rollcall_agent.answers import Answer
-from rollcall_agent.beating import Beating
-from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.heartbeat import Heartbeat
+from rollcall_agent.exits import AgentError, ExitCode, RestartRequestedError
+from rollcall_agent.last_state import Beaten
 from rollcall_agent.secret import Secret
-from rollcall_agent.settings import Identity
-from rollcall_agent.stopping import StopRequestedError
 
-from tests.unit.agent.fakes import Chance, FakeClock, Lines, ScriptedPlane, lost, refused, said
-
-ONLINE = said(200, {"status": "online", "heartbeat_interval_seconds": 60})
+from tests.unit.agent.fakes import lost, refused
+from tests.unit.agent.stage import ONLINE, Stage, online
 
 
-class Stage:
-    def __init__(self, *answers: Answer | Exception, verbose: bool = False) -> None:
-        self.plane = ScriptedPlane(*answers)
-        self.clock = FakeClock()
-        self.lines = Lines()
-        self.remembered: list[str] = []
-        self.beating = Beating(
-            identity=Identity("agt_1", Secret("rca_key")),
-            plane=self.plane,
-            heartbeat=Heartbeat(rng=Chance(0.5), mint_nonce=iter("abcdefgh").__next__),
-            instance="instance-of-this-start",
-            clock=self.clock,
-            say=self.lines,
-            remember=lambda state, _detail, _now: self.remembered.append(state),
-            verbose=verbose,
-        )
-
-    def run(self) -> None:
-        """Run until the script ends."""
-        self.plane.answers.append(StopRequestedError())
-        with pytest.raises(StopRequestedError):
-            self.beating.run()
-
-    def sent(self) -> list[tuple[object, object]]:
-        bodies = [call.body or {} for call in self.plane.calls]
-        return [(body["sequence"], body["nonce"]) for body in bodies]
+def sent(stage: Stage) -> list[tuple[object, object]]:
+    return [(beat["sequence"], beat["nonce"]) for beat in stage.beats()]
 
 
-def test_the_first_beat_goes_out_at_once_and_the_next_after_the_interval() -> None:
-    stage = Stage(ONLINE, ONLINE)
+def test_a_new_identity_beats_at_once_and_then_at_its_slots(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, ONLINE)
     stage.run()
-    assert stage.clock.sleeps == [60, 60]
-    assert stage.sent()[:2] == [(1, "a"), (2, "b")]
+    assert stage.clock.sleeps == pytest.approx([60, 60])
+    assert sent(stage) == [(1, "agt_1-a"), (2, "agt_1-b")]
 
 
-def test_a_beat_names_its_agent_its_instance_and_carries_the_key_apart() -> None:
-    stage = Stage(ONLINE)
+def test_an_identity_that_has_beaten_before_starts_at_its_slot(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, beaten=Beaten("agt_1", 60))
+    stage.clock.time += 25
+    stage.run()
+    assert stage.clock.sleeps == pytest.approx([35, 60])
+
+
+def test_a_single_beat_goes_out_at_once_also_for_an_identity_that_has_beaten(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, ONLINE, beaten=Beaten("agt_1", 60))
+    stage.clock.time += 25
+    stage.beating.once()
+    assert stage.clock.sleeps == []
+
+
+def test_a_start_beats_in_the_interval_of_the_life_before_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, beaten=Beaten("agt_1", 600))
+    assert stage.beating.heartbeat.interval == 600
+
+
+def test_the_wait_counts_from_the_answer_and_not_from_what_was_done_after_it(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, ONLINE)
+
+    def seven_seconds_pass() -> None:
+        stage.clock.time += 7
+
+    stage.wishes.meanwhile = seven_seconds_pass
+    stage.run()
+    assert stage.clock.sleeps == pytest.approx([53])
+
+
+def test_a_beat_names_its_agent_its_instance_and_carries_the_key_apart(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE)
     stage.run()
     call = stage.plane.calls[0]
     assert call.path == "/api/v1/agents/agt_1/telemetry/heartbeat"
-    assert (call.body or {})["instance"] == "instance-of-this-start"
+    assert stage.beats()[0]["instance"] == stage.beating.instance.name
     assert call.bearer == Secret("rca_key")
     assert "rca_key" not in repr(call)
 
 
-def test_a_lost_answer_repeats_the_pair_and_the_next_beat_is_new() -> None:
-    stage = Stage(lost(), Answer(502), ONLINE, ONLINE)
+def test_a_lost_answer_repeats_the_pair_and_the_next_beat_is_new(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, lost(), Answer(502), ONLINE, ONLINE)
     stage.run()
-    assert stage.sent()[:4] == [(1, "a"), (1, "a"), (1, "a"), (2, "b")]
+    pairs = [(1, "agt_1-a"), (1, "agt_1-a"), (1, "agt_1-a"), (2, "agt_1-b")]
+    assert sent(stage) == pairs
 
 
-def test_one_line_for_each_change_of_state() -> None:
-    stage = Stage(ONLINE, ONLINE, lost(), lost(), lost(), ONLINE, ONLINE)
+def test_one_line_for_each_change_of_state(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, ONLINE, lost(), lost(), lost(), ONLINE, ONLINE)
     stage.run()
     assert len(stage.lines.results) == 2
     assert len(stage.lines.warnings) == 1
     assert stage.remembered == ["online", "unreachable", "online"]
 
 
-def test_verbose_prints_each_beat() -> None:
-    stage = Stage(ONLINE, ONLINE, ONLINE, verbose=True)
+def test_verbose_prints_each_beat(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, ONLINE, ONLINE, verbose=True)
     stage.run()
     assert len(stage.lines.results) == 3
     assert "Next beat in 60.0 s" in stage.lines.results[0]
 
 
-def test_a_revoked_key_ends_the_loop_with_its_own_code() -> None:
-    stage = Stage(ONLINE, refused(401, "key_revoked"))
+def test_a_revoked_key_ends_the_loop_with_its_own_code(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, refused(401, "key_revoked"))
     with pytest.raises(AgentError) as ended:
         stage.beating.run()
     assert ended.value.exit_code is ExitCode.IDENTITY_ENDED
@@ -98,15 +108,76 @@ def test_a_revoked_key_ends_the_loop_with_its_own_code() -> None:
     ],
 )
 def test_a_single_beat_ends_with_the_code_of_its_outcome(
-    answer: Answer | Exception, exit_code: ExitCode
+    tmp_path: Path, answer: Answer | Exception, exit_code: ExitCode
 ) -> None:
     with pytest.raises(AgentError) as ended:
-        Stage(answer).beating.once()
+        Stage(tmp_path, answer).beating.once()
     assert ended.value.exit_code is exit_code
 
 
-def test_a_single_accepted_beat_waits_for_nothing() -> None:
-    stage = Stage(ONLINE)
+def test_a_single_accepted_beat_waits_for_nothing(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE)
     stage.beating.once()
     assert stage.clock.sleeps == []
     assert stage.lines.results == ["Online, beating every 60 s."]
+
+
+def test_the_process_keeps_its_instance_from_beat_to_beat(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, ONLINE, lost(), ONLINE)
+    stage.run()
+    assert len({beat["instance"] for beat in stage.beats()}) == 1
+
+
+@pytest.mark.parametrize("seconds", [11.0, -11.0, 86400.0])
+def test_a_machine_that_was_suspended_or_restored_beats_as_another_instance(
+    tmp_path: Path, seconds: float
+) -> None:
+    stage = Stage(tmp_path, ONLINE)
+    stage.plane.meanwhile = lambda: setattr(stage.clock, "jumped", seconds)
+    stage.run(ONLINE, ONLINE)
+    first, second, third = (beat["instance"] for beat in stage.beats())
+    assert first != second
+    assert second == third
+
+
+def test_a_clock_that_drifts_slowly_changes_no_instance(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, ONLINE, ONLINE)
+
+    def drift() -> None:
+        stage.clock.jumped += 9
+
+    stage.plane.meanwhile = drift
+    stage.run()
+    assert len({beat["instance"] for beat in stage.beats()}) == 1
+
+
+def test_another_version_is_asked_for_only_where_the_environment_wants_another(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(
+        tmp_path, ONLINE, online(agent_version=__version__), online(agent_version="9.9.9")
+    )
+    stage.run(Answer(500))
+    assert stage.wishes.told == ["accepted", "accepted", "accepted", "9.9.9", "not accepted"]
+
+
+def test_a_new_version_in_place_ends_the_loop_for_the_service_manager_to_start_it(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, online(agent_version="9.9.9"))
+    stage.wishes.error = RestartRequestedError("9.9.9 is in place")
+    with pytest.raises(RestartRequestedError):
+        stage.beating.run()
+    assert stage.remembered == ["online"]
+
+
+def test_quarantine_says_that_two_copies_live_and_what_to_do(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, *[refused(403, "agent_quarantined")] * 3, ONLINE)
+    stage.run()
+    (warning,) = stage.lines.warnings
+    assert "two copies" in warning
+    assert "enroll --replace" in warning
+    assert "choose which copy" in warning
+    assert stage.clock.sleeps == pytest.approx([60, 60, 120, 240, 60])
+    assert set(stage.keys()) == {"rca_key"}
+    assert stage.remembered == ["online", "quarantined", "online"]

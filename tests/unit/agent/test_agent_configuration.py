@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from pathlib import Path
 
 import pytest
-from rollcall_agent import host_facts
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.last_state import recall, remember
 from rollcall_agent.secret import Secret
@@ -151,40 +149,6 @@ def test_files_with_secrets_that_others_can_read_are_warned_about(tmp_path: Path
 def test_a_secret_does_not_show_in_text() -> None:
     secret = Secret("rca_key")
     assert "rca_key" not in f"{secret} {secret!r} {secret.fingerprint()}"
-
-
-def test_host_facts_hash_the_machine_id_and_map_the_architecture(tmp_path: Path) -> None:
-    os_release, machine_id = tmp_path / "os-release", tmp_path / "machine-id"
-    os_release.write_text('NAME=Ubuntu\nPRETTY_NAME="Ubuntu 24.04 LTS"\n')
-    machine_id.write_text("0123456789abcdef\n")
-
-    facts = host_facts.collect(
-        hostname=lambda: "web-1",
-        machine=lambda: "aarch64",
-        os_release=os_release,
-        machine_id=machine_id,
-    )
-
-    assert facts["hostname"] == "web-1"
-    assert facts["os"] == "Ubuntu 24.04 LTS"
-    assert facts["arch"] == "arm64"
-    assert facts["machine_id"] == hashlib.sha256(b"0123456789abcdef").hexdigest()
-
-
-@pytest.mark.parametrize(("machine", "name"), [("AMD64", "x86_64"), ("riscv64", "riscv64")])
-def test_architectures_have_one_name_each(machine: str, name: str) -> None:
-    assert host_facts.architecture(machine) == name
-
-
-def test_unknown_facts_are_left_out_or_have_a_fallback(tmp_path: Path) -> None:
-    machine_id = tmp_path / "machine-id"
-    machine_id.write_text("uninitialized\n")
-    facts = host_facts.collect(
-        hostname=lambda: "", os_release=tmp_path / "missing", machine_id=machine_id
-    )
-    assert facts["hostname"] == "unknown"
-    assert facts["os"]
-    assert "machine_id" not in facts
 
 
 def test_status_shows_all_but_the_key_and_ends_with_what_a_script_wants(tmp_path: Path) -> None:

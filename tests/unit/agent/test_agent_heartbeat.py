@@ -7,14 +7,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollcall_agent.answers import Answer
 from rollcall_agent.exits import ExitCode
-from rollcall_agent.heartbeat import Beat, Heartbeat, State
+from rollcall_agent.heartbeat import Beat, Heartbeat, State, Step
+from rollcall_agent.schedule import Schedule
 
 from tests.unit.agent.fakes import Chance, refused, said
 
 
-def machine(place: float = 0.5) -> Heartbeat:
+# A multiple of 60 and of 30 seconds since the epoch; the slot of the tests is a third of the way.
+START = 1_699_999_920.0
+PLACE = 1 / 3
+
+
+class Machine(Heartbeat):
+    """A heartbeat at one instant of the wall clock."""
+
+    def takes(self, answer: Answer, now: float = START) -> Step:
+        return self.answered(answer, now)
+
+    def hears_nothing(self, now: float = START, *, arrived: bool = True) -> Step:
+        return self.unanswered("lost", now, arrived=arrived)
+
+
+def machine(place: float = 0.5) -> Machine:
     nonces = count(1)
-    return Heartbeat(rng=Chance(place), mint_nonce=lambda: f"nonce-{next(nonces)}")
+    return Machine(
+        schedule=Schedule(PLACE),
+        rng=Chance(place),
+        mint_nonce=lambda: f"nonce-{next(nonces)}",
+    )
 
 
 def accepted(interval: object = 60, minimum: object = 5) -> Answer:
@@ -32,28 +52,53 @@ def test_the_first_beat_is_sequence_one() -> None:
     assert machine().beat == Beat(1, "nonce-1")
 
 
-@pytest.mark.parametrize(("place", "delay"), [(0.0, 27.0), (0.5, 30.0), (1.0, 33.0)])
-def test_the_next_beat_follows_the_servers_interval_within_a_tenth(
-    place: float, delay: float
+@pytest.mark.parametrize(("interval", "delay"), [(30, 10), (60, 20), (600, 80)])
+def test_the_next_beat_is_at_the_agents_slot_in_the_interval_that_is_asked_for(
+    interval: int, delay: float
 ) -> None:
-    step = machine(place).answered(accepted(interval=30))
-    assert step.delay == pytest.approx(delay)
+    # 600 s: START is 2 minutes into ten, the slot at 3 minutes 20.
+    assert machine().takes(accepted(interval)).delay == pytest.approx(delay)
 
 
-def test_jitter_never_goes_below_the_servers_minimum() -> None:
-    assert machine(0.0).answered(accepted(interval=30, minimum=30)).delay == 30
+def test_a_beat_at_its_slot_is_followed_by_one_an_interval_later() -> None:
+    heartbeat = machine()
+    assert heartbeat.takes(accepted(), START + 20).delay == pytest.approx(60)
+    # Sent at the slot, answered a little later, or woken a little early.
+    assert heartbeat.takes(accepted(), START + 80.3).delay == pytest.approx(59.7)
+    assert heartbeat.takes(accepted(), START + 139.9).delay == pytest.approx(60.1)
+
+
+def test_a_slot_is_left_out_rather_than_beating_sooner_than_the_servers_minimum() -> None:
+    assert machine().takes(accepted(minimum=21)).delay == pytest.approx(80)
+
+
+def test_while_slowed_down_the_slower_interval_rules_and_ends_with_the_answer_that_says_so() -> (
+    None
+):
+    heartbeat = machine()
+    slow = said(200, {"status": "online", "heartbeat_interval_seconds": 60}, retry_after=600)
+    assert heartbeat.takes(slow).delay == pytest.approx(80)
+    assert heartbeat.interval == 600
+    assert heartbeat.takes(accepted(60), START + 80).delay == pytest.approx(60)
+
+
+def test_a_changed_interval_is_news() -> None:
+    heartbeat = machine()
+    heartbeat.takes(accepted(60))
+    assert not heartbeat.takes(accepted(60)).changed
+    assert heartbeat.takes(accepted(600)).changed
 
 
 @pytest.mark.parametrize(
     "interval", [None, "60", True, -1, 0, 1e12, float("nan"), float("inf"), []]
 )
 def test_an_absurd_interval_is_ignored(interval: object) -> None:
-    assert machine().answered(accepted(interval)).delay == 60
+    assert machine().takes(accepted(interval)).delay == pytest.approx(20)
 
 
 def test_each_accepted_beat_is_followed_by_a_new_sequence_and_nonce() -> None:
     heartbeat = machine()
-    heartbeat.answered(accepted())
+    heartbeat.takes(accepted())
     assert heartbeat.beat == Beat(2, "nonce-2")
 
 
@@ -73,30 +118,63 @@ def test_each_accepted_beat_is_followed_by_a_new_sequence_and_nonce() -> None:
 )
 def test_a_beat_that_may_have_arrived_is_repeated_with_the_same_pair(answer: Answer | None) -> None:
     heartbeat = machine()
-    step = heartbeat.unanswered("lost") if answer is None else heartbeat.answered(answer)
+    step = heartbeat.hears_nothing() if answer is None else heartbeat.takes(answer)
     assert heartbeat.beat == Beat(1, "nonce-1")
     assert step.delay is not None
     assert step.exit_code is ExitCode.UNREACHABLE
 
 
-def test_failures_in_a_row_back_off_to_five_minutes_and_success_starts_over() -> None:
-    heartbeat = machine(1.0)
-    delays = [heartbeat.unanswered("lost").delay for _ in range(12)]
-    assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
-    heartbeat.answered(accepted())
-    assert heartbeat.unanswered("lost").delay == 1
+def test_one_lost_answer_is_asked_for_again_within_two_seconds() -> None:
+    assert [machine(place).hears_nothing().delay for place in (0.0, 0.5, 1.0)] == [0, 1, 2]
+
+
+def test_lost_answers_in_a_row_leave_out_ever_more_slots_up_to_five_minutes() -> None:
+    heartbeat = machine()
+    delays = [heartbeat.hears_nothing().delay for _ in range(7)]
+    assert delays == pytest.approx([1, 20, 20 + 60, 20 + 180, 20 + 240, 20 + 240, 20 + 240])
+    heartbeat.takes(accepted())
+    assert heartbeat.hears_nothing().delay == 1
+
+
+def test_what_never_left_the_host_is_tried_at_each_slot() -> None:
+    heartbeat = machine()
+    delays = [heartbeat.hears_nothing(arrived=False).delay for _ in range(7)]
+    assert delays == pytest.approx([1] + [20] * 6)
+
+
+def test_an_unwell_control_plane_is_asked_at_slots_only() -> None:
+    heartbeat = machine()
+    delays = [heartbeat.takes(Answer(500)).delay for _ in range(5)]
+    assert delays == pytest.approx([20, 20 + 60, 20 + 180, 20 + 240, 20 + 240])
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_honoured(status: int) -> None:
-    step = machine(0.0).answered(Answer(status, retry_after=45))
-    assert step.delay == 45
+@pytest.mark.parametrize(("place", "delay"), [(0.0, 7.0), (1.0, 22.0)])
+def test_a_short_retry_after_is_waited_for_and_then_up_to_a_quarter_of_an_interval(
+    status: int, place: float, delay: float
+) -> None:
+    assert machine(place).takes(Answer(status, retry_after=7)).delay == delay
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("asked", "delay"), [(19, 20), (45, 80), (600, 620)])
+def test_a_long_retry_after_is_followed_by_the_agents_own_slot(
+    status: int, asked: float, delay: float
+) -> None:
+    step = machine().takes(Answer(status, retry_after=asked))
+    assert step.delay == pytest.approx(delay)
+
+
+def test_a_second_short_retry_after_in_a_row_waits_for_the_slot_too() -> None:
+    heartbeat = machine()
+    heartbeat.takes(Answer(503, retry_after=1))
+    assert heartbeat.takes(Answer(503, retry_after=1)).delay == pytest.approx(20)
 
 
 @pytest.mark.parametrize("code", ["key_revoked", "key_superseded"])
 def test_only_these_two_codes_end_the_identity(code: str) -> None:
     heartbeat = machine()
-    step = heartbeat.answered(refused(401, code))
+    step = heartbeat.takes(refused(401, code))
     assert step.delay is None
     assert step.exit_code is ExitCode.IDENTITY_ENDED
     assert heartbeat.state is State.ENDED
@@ -123,47 +201,57 @@ def test_only_these_two_codes_end_the_identity(code: str) -> None:
     ],
 )
 def test_every_other_refusal_keeps_beating_slowly(answer: Answer) -> None:
-    heartbeat = machine(0.0)
-    delays = [heartbeat.answered(answer).delay for _ in range(20)]
-    assert all(delay is not None and delay >= 60 for delay in delays)
-    heartbeat = machine(1.0)
-    delays = [heartbeat.answered(answer).delay for _ in range(20)]
-    assert delays[-1] == 300
+    heartbeat = machine()
+    delays = [heartbeat.takes(answer).delay for _ in range(20)]
+    assert all(delay is not None and delay >= 30 for delay in delays)
+    # A healthy agent is back after one interval, this one after two, four, five.
+    assert delays[:4] == pytest.approx([80, 140, 260, 320])
+    assert delays[-1] == pytest.approx(320)
+
+
+def test_a_refused_beat_at_its_slot_is_back_at_the_next_one() -> None:
+    assert machine().takes(Answer(401), START + 20.2).delay == pytest.approx(59.8)
+
+
+def test_an_ending_code_ends_nothing_while_another_key_is_left() -> None:
+    heartbeat = machine()
+    step = heartbeat.answered(refused(401, "key_superseded"), START, is_last_key=False)
+    assert step.delay is not None
+    assert heartbeat.state is State.REFUSED
 
 
 def test_it_jumps_over_the_sequence_that_the_control_plane_saw_last() -> None:
     heartbeat = machine()
-    step = heartbeat.answered(refused(409, "sequence_stale", last_sequence=41))
+    step = heartbeat.takes(refused(409, "sequence_stale", last_sequence=41))
     assert heartbeat.beat == Beat(42, "nonce-2")
-    assert step.delay is not None
-    assert step.delay <= 1
+    assert step.delay == 1
     assert not step.changed
 
 
 @pytest.mark.parametrize("last", [None, "41", -1, 10**30, 0.5, True])
 def test_an_absurd_last_sequence_still_moves_forward(last: object) -> None:
     heartbeat = machine()
-    heartbeat.answered(refused(409, "sequence_stale", last_sequence=last))
+    heartbeat.takes(refused(409, "sequence_stale", last_sequence=last))
     assert heartbeat.beat == Beat(2, "nonce-2")
 
 
 def test_one_lost_answer_while_online_is_no_news_but_a_second_is() -> None:
     heartbeat = machine()
-    assert heartbeat.answered(accepted()).changed
-    assert not heartbeat.unanswered("the connection broke").changed
-    assert heartbeat.unanswered("the connection broke").changed
-    assert not heartbeat.unanswered("the connection broke").changed
-    assert heartbeat.answered(accepted()).changed
-    assert not heartbeat.answered(accepted()).changed
+    assert heartbeat.takes(accepted()).changed
+    assert not heartbeat.hears_nothing().changed
+    assert heartbeat.hears_nothing().changed
+    assert not heartbeat.hears_nothing().changed
+    assert heartbeat.takes(accepted()).changed
+    assert not heartbeat.takes(accepted()).changed
 
 
 def test_the_first_failure_after_the_start_is_news() -> None:
-    assert machine().unanswered("no connection").changed
+    assert machine().hears_nothing().changed
 
 
 def test_quarantine_has_a_state_of_its_own() -> None:
     heartbeat = machine()
-    assert heartbeat.answered(refused(403, "agent_quarantined")).changed
+    assert heartbeat.takes(refused(403, "agent_quarantined")).changed
     assert heartbeat.state is State.QUARANTINED
 
 
@@ -189,11 +277,11 @@ def test_whatever_comes_the_sequence_rises_and_waits_are_bounded(
     heartbeat = machine(place)
     for answer in answers:
         before = heartbeat.beat
-        step = heartbeat.unanswered("lost") if answer is None else heartbeat.answered(answer)
+        step = heartbeat.hears_nothing() if answer is None else heartbeat.takes(answer)
         assert heartbeat.beat == before or heartbeat.beat.sequence > before.sequence
         if step.delay is None:
             assert answer is not None
             assert answer.ends_identity
             return
-        assert 0 <= step.delay <= 86400 * 1.2
+        assert 0 <= step.delay <= 86400 * 2.2
         assert "\n" not in step.detail

@@ -6,6 +6,7 @@ import pytest
 
 from infra.errors import DeployError
 from infra.project import environment, public_url, render_config, render_policy, stage_project
+from infra.release_key import KEY_SHA256
 from infra.target import Target
 
 OUTPUTS = {
@@ -50,6 +51,8 @@ def repository(tmp_path: Path) -> Path:
     (root / "app.py").write_text("app = 1\n")
     (root / "requirements.txt").write_text("boto3==1\n")
     (root / "chalicelib" / "__init__.py").write_text("")
+    (root / "chalicelib" / "install").mkdir()
+    (root / "chalicelib" / "install" / "install.sh").write_text("")
     (root / "chalicelib" / "__pycache__" / "x.pyc").write_text("")
     config = {
         "version": "2.0",
@@ -81,6 +84,13 @@ def test_the_environment_comes_from_the_outputs() -> None:
         "POWERTOOLS_SERVICE_NAME": "rollcall",
         "POWERTOOLS_METRICS_NAMESPACE": "Rollcall",
     }
+
+
+def test_the_fingerprint_of_the_release_key_is_rendered_where_it_is_known() -> None:
+    rendered = environment(a_target(), {**OUTPUTS, KEY_SHA256: "ab" * 32})
+    assert rendered["ROLLCALL_RELEASE_KEY_SHA256"] == "ab" * 32
+    # A stage of before is taken down, and bootstrapped, without.
+    assert "ROLLCALL_RELEASE_KEY_SHA256" not in environment(a_target(), OUTPUTS)
 
 
 def test_the_deployers_shell_has_no_say_in_the_environment() -> None:
@@ -129,6 +139,7 @@ def test_a_staged_project_is_complete_and_leaves_byte_code_behind(
         "app.py",
         "requirements.txt",
         "chalicelib/__init__.py",
+        "chalicelib/install/install.sh",
         ".chalice/config.json",
         ".chalice/policy-api_handler.json",
     }

@@ -1,0 +1,37 @@
+"""The command ``decommission``."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from rollcall_agent.clock import SystemClock
+from rollcall_agent.commands.options import Config, Timeout, Url
+from rollcall_agent.commands.outcome import telling
+from rollcall_agent.commands.parts import connect, require_identity, retry_for
+from rollcall_agent.decommissioning import Decommissioning
+from rollcall_agent.settings import Settings
+
+
+def decommission(
+    *,
+    config: Config = None,
+    url: Url = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    timeout: Timeout = 60,
+) -> None:
+    """End this host's agent for good and take its identity out of the env file."""
+    with telling() as say:
+        settings = Settings.load(config, os.environ)
+        identity = require_identity(settings)
+        if not yes:
+            question = f"End {identity.agent_id} for good? Its key will never work again."
+            typer.confirm(question, abort=True, err=True)
+        clock = SystemClock()
+        with closing(connect(settings, settings.base_url(url), clock)) as plane:
+            retry = retry_for(clock, say, timeout)
+            Decommissioning(settings.path, plane, retry, say).run(identity, note)

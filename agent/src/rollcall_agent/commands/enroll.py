@@ -1,0 +1,83 @@
+"""The command ``enroll``."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollcall_agent.client import Caller
+from rollcall_agent.clock import SystemClock
+from rollcall_agent.commands.options import Config, Timeout, Url, pairs
+from rollcall_agent.commands.outcome import telling
+from rollcall_agent.commands.parts import connect, retry_for
+from rollcall_agent.enrollment import SAFE_TO_REPEAT, Ask, Enrolled, Enrollment
+from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.facts import at_exchange
+from rollcall_agent.retry import Retry
+from rollcall_agent.say import Say
+from rollcall_agent.settings import Settings
+from rollcall_agent.token_sources import find_token
+
+
+def enroll(
+    *,
+    config: Config = None,
+    url: Url = None,
+    token_file: Annotated[Path | None, typer.Option(help="Read the token from a file.")] = None,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read the token from stdin.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="Default: derived from the hostname.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="key=value; may be repeated.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Enroll anew although the host has an identity.")
+    ] = False,
+    timeout: Timeout = 120,
+) -> None:
+    """Trade an enrollment token for this host's own identity."""
+    with telling() as say:
+        settings = Settings.load(config, os.environ)
+        labels = pairs(label, "--label")
+        if (identity := settings.identity()) is not None and not replace:
+            settings.warn_if_exposed(say)
+            say.result(
+                f"Already enrolled as {identity.agent_id}; nothing to do, and no token was used. "
+                "To give this host a new identity: enroll --replace."
+            )
+            return
+        settings.warn_if_exposed(say)
+        base_url = settings.base_url(url)
+        token = find_token(settings, say, token_file=token_file, from_stdin=token_stdin)
+        replaces = identity.agent_id if identity is not None else None
+        ask = Ask(token, base_url, at_exchange.collect(), name, labels, replaces)
+        clock = SystemClock()
+        with closing(connect(settings, base_url, clock)) as plane:
+            enroll_with(settings, ask, plane, retry_for(clock, say, timeout), say)
+
+
+def enroll_with(settings: Settings, ask: Ask, plane: Caller, retry: Retry, say: Say) -> Enrolled:
+    """Enroll and say how it went; an identity that is not on disk ends the command."""
+    enrolled = Enrollment(settings.path, plane, retry, say).run(ask)
+    if not enrolled.persisted:
+        raise AgentError(
+            f"{enrolled.identity.agent_id} is enrolled but not persisted. Within 24 hours: "
+            f"{SAFE_TO_REPEAT}",
+            ExitCode.NOT_PERSISTED,
+        )
+    say_enrolled(enrolled, settings, say)
+    return enrolled
+
+
+def say_enrolled(enrolled: Enrolled, settings: Settings, say: Say) -> None:
+    """Say who this host is now."""
+    agent_id = enrolled.identity.agent_id
+    if enrolled.name is None:
+        say.result(f"Already enrolled as {agent_id}; nothing to do.")
+        return
+    known_as = f" ({enrolled.name})" if enrolled.name else ""
+    where = f"; identity in {settings.path}" if enrolled.persisted else ", in memory alone"
+    say.result(f"Enrolled as {agent_id}{known_as}{where}.")

@@ -1,0 +1,141 @@
+"""The command ``run``: what it imports stays in memory for as long as the host is up."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from rollcall_agent import last_state
+from rollcall_agent.beating import Beating, Errands, NoUpgrades, Upgrader
+from rollcall_agent.client import Caller
+from rollcall_agent.commands.enroll import say_enrolled
+from rollcall_agent.commands.options import Config, Url
+from rollcall_agent.commands.outcome import telling
+from rollcall_agent.commands.parts import connect, retry_for
+from rollcall_agent.enrollment import Ask, Enrollment
+from rollcall_agent.facts import at_exchange
+from rollcall_agent.facts.collector import Collector
+from rollcall_agent.heartbeat import Heartbeat
+from rollcall_agent.identity_file import IdentityFile
+from rollcall_agent.instance import Instance
+from rollcall_agent.last_state import Beaten
+from rollcall_agent.own_upgrade import upgrade_of_this_process
+from rollcall_agent.persistence import Persistence
+from rollcall_agent.reporting import Reporting
+from rollcall_agent.rotation import Rotation
+from rollcall_agent.say import Say
+from rollcall_agent.schedule import Schedule
+from rollcall_agent.settings import Identity, Settings
+from rollcall_agent.splitting import Splitting
+from rollcall_agent.stopping import StoppableCaller, Stopper, StopRequestedError
+from rollcall_agent.token_sources import find_token
+
+ENROLLING_SECONDS = 120.0
+
+
+def run(
+    *,
+    config: Config = None,
+    url: Url = None,
+    once: Annotated[bool, typer.Option("--once", help="Send a single beat and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print each beat.")] = False,
+) -> None:
+    """Send heartbeats until SIGTERM; enroll first where there is only a token."""
+    stopper = Stopper()
+    with telling() as say, stopper.listening():
+        try:
+            settings = Settings.load(config, os.environ)
+            run_agent(settings, url, stopper, say, once=once, verbose=verbose)
+        except StopRequestedError:
+            say.note("Stopped, as asked.")
+
+
+def run_agent(
+    settings: Settings, url: str | None, stopper: Stopper, say: Say, *, once: bool, verbose: bool
+) -> None:
+    """Enroll where that is still to be done, and beat until the stopper says stop."""
+    settings.warn_if_exposed(say)
+    base_url = settings.base_url(url)
+    upgrader: Upgrader = NoUpgrades()
+    if not once:
+        # A single beat of a person is no trial of a version, and must not end one either.
+        upgrade = upgrade_of_this_process(settings, base_url, stopper, say)
+        upgrade.at_start()
+        upgrader = upgrade
+    with closing(connect(settings, base_url, stopper)) as connection:
+        plane = StoppableCaller(connection, stopper)
+        rng = random.SystemRandom()
+        persistence = Persistence(stopper, rng, say)
+        file = IdentityFile(settings.path)
+        errands = Errands(
+            rotation=Rotation(file, plane, stopper, rng, say),
+            splitting=Splitting(file, plane, say, settings.split_note()),
+            persistence=persistence,
+            reporting=Reporting(Collector(), plane, stopper, rng, say),
+            upgrader=upgrader,
+        )
+        identity, beaten = settings.identity(), None
+        if identity is not None:
+            beaten = last_state.recall_beaten(settings.state_file(), identity.agent_id)
+        else:
+            identity = _enroll(settings, base_url, plane, stopper, persistence, say)
+        beating = _beating(settings, identity, beaten, errands, plane, stopper, say)
+        beating.verbose = verbose
+        if once:
+            beating.once()
+        else:
+            beating.run()
+
+
+def _enroll(
+    settings: Settings,
+    base_url: str,
+    plane: Caller,
+    stopper: Stopper,
+    persistence: Persistence,
+    say: Say,
+) -> Identity:
+    """Enroll; an identity that cannot be written is lived with, and written when that works."""
+    ask = Ask(find_token(settings, say), base_url, at_exchange.collect())
+    enrollment = Enrollment(settings.path, plane, retry_for(stopper, say, ENROLLING_SECONDS), say)
+    enrolled = enrollment.run(ask)
+    identity = enrolled.identity
+    if not enrolled.persisted:
+        persistence.owe(lambda: enrollment.persist(ask, identity))
+    say_enrolled(enrolled, settings, say)
+    return identity
+
+
+def _beating(
+    settings: Settings,
+    identity: Identity,
+    beaten: Beaten | None,
+    errands: Errands,
+    plane: Caller,
+    stopper: Stopper,
+    say: Say,
+) -> Beating:
+    rng = random.SystemRandom()
+    state_file = settings.state_file()
+    return Beating(
+        identity=identity,
+        plane=plane,
+        begin=lambda agent_id, interval: Heartbeat(
+            schedule=Schedule.of(agent_id), rng=rng, mint_nonce=_mint, interval=interval
+        ),
+        errands=errands,
+        instance=Instance(_mint, stopper),
+        clock=stopper,
+        say=say,
+        remember=lambda *standing: last_state.remember(state_file, *standing),
+        beaten=beaten,
+    )
+
+
+def _mint() -> str:
+    return secrets.token_urlsafe(24)

@@ -1,0 +1,117 @@
+"""The commands ``service install|uninstall|status|start|stop``, and ``run`` for the manager."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollcall_agent.commands.options import Config
+from rollcall_agent.commands.outcome import telling
+from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.places import HERE, SERVICE
+from rollcall_agent.say import Say
+from rollcall_agent.service.manager import Standing, manager_of_this_host
+from rollcall_agent.settings import Settings
+
+service = typer.Typer(
+    no_args_is_help=True, help="Install and control the agent as a service of this host."
+)
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Only write the service's definition, below this folder (an image's root)."),
+]
+Binary = Annotated[
+    Path | None, typer.Option(help="The agent's program. Default: the one that runs this.")
+]
+
+
+@service.command()
+def install(
+    *,
+    config: Config = None,
+    root: Root = None,
+    binary: Binary = None,
+    no_start: Annotated[bool, typer.Option("--no-start", help="Do not start it yet.")] = False,
+) -> None:
+    """Install the service, let it start with the host, and start it; may be repeated."""
+    with telling() as say:
+        # Imported here, because `run` loads this module as well.
+        from rollcall_agent.service.installing import define, prepare, write_below  # noqa: PLC0415
+
+        settings = Settings.load(config, os.environ)
+        definition = define(settings, binary)
+        if root is not None:
+            written = write_below(root, definition, sys.platform, HERE)
+            say.result(f"Wrote {written}.")
+            return
+        _require_root()
+        prepare(definition)
+        manager_of_this_host().install(definition, start=not no_start)
+        _tell(manager_of_this_host().standing(), say)
+
+
+@service.command()
+def uninstall(*, root: Root = None) -> None:
+    """Stop and remove the service; identity, configuration and state stay."""
+    with telling() as say:
+        if root is not None:
+            from rollcall_agent.service.installing import remove_below  # noqa: PLC0415
+
+            remove_below(root, HERE)
+        else:
+            _require_root()
+            manager_of_this_host().uninstall()
+        say.result(f"{SERVICE} is not installed.")
+
+
+@service.command()
+def status() -> None:
+    """Show whether the service is installed and running; exits with 4 where it is not running."""
+    with telling() as say:
+        standing = manager_of_this_host().standing()
+        _tell(standing, say)
+        if standing is not Standing.RUNNING:
+            raise typer.Exit(ExitCode.UNREACHABLE)
+
+
+@service.command()
+def start() -> None:
+    """Start the service."""
+    with telling() as say:
+        _require_root()
+        manager_of_this_host().start()
+        _tell(manager_of_this_host().standing(), say)
+
+
+@service.command()
+def stop() -> None:
+    """Stop the service."""
+    with telling() as say:
+        _require_root()
+        manager_of_this_host().stop()
+        _tell(manager_of_this_host().standing(), say)
+
+
+@service.command(hidden=True)
+def run(*, config: Config = None) -> None:
+    """Run the agent for a service manager that knows success and failure only."""
+    from rollcall_agent.service.running import run_for_manager  # noqa: PLC0415
+
+    with telling():
+        code = run_for_manager(config, sys.platform)
+    raise typer.Exit(code)
+
+
+def _require_root() -> None:
+    # Windows says so itself, where the service manager denies access.
+    if sys.platform != "win32" and os.geteuid() != 0:
+        raise AgentError("Services are root's. Next: run this with sudo.", ExitCode.USAGE)
+
+
+def _tell(standing: Standing, say: Say) -> None:
+    say.result(f"{SERVICE} is {standing}.")

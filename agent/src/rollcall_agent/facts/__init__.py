@@ -1,0 +1,1 @@
+"""What a host says about itself. Each module reads facts of one kind; ``collector`` joins them."""

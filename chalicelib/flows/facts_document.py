@@ -1,0 +1,129 @@
+"""A document of facts: what is taken, what is kept of it, and where two of them differ."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from chalicelib.errors import Malformed, TooLarge
+
+LARGEST = 32 * 1024
+DEEPEST = 6
+_LONGEST_KEY = 128
+_LONGEST_TEXT = 1024
+_LARGEST_NUMBER = 2**64
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_PLACE = 200
+_MACHINE_IDS = frozenset({"machine_id", "machine_id_sha256"})
+_VOLATILE = frozenset({"bytes_sent", "bytes_received"})
+# What an element of a list is known by, so that another one before it changes nothing about it.
+_NAMES = ("name", "mount")
+
+
+def check(facts: dict[str, Any]) -> None:
+    """Refuse what is no document of facts. Members that nobody knows are an agent's to add.
+
+    Raises:
+        TooLarge: over `LARGEST` bytes as JSON.
+        Malformed: too deep, or a key, a text or a number that is not taken.
+    """
+    _check(facts, "facts", 1)
+    if len(msgspec.json.encode(facts)) > LARGEST:
+        raise TooLarge(f"The facts are over {LARGEST} bytes.", code="facts_too_large")
+
+
+def _check(value: object, place: str, depth: int) -> None:
+    if isinstance(value, dict | list) and depth > DEEPEST:
+        raise _bad(place, f"at most {DEEPEST} levels")
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if not 0 < len(key) <= _LONGEST_KEY or _CONTROLS.search(key):
+                raise _bad(place, f"keys of 1 to {_LONGEST_KEY} characters, none of control")
+            _check(member, f"{place}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for number, element in enumerate(value):
+            _check(element, f"{place}[{number}]", depth + 1)
+    else:
+        _check_plain(value, place)
+
+
+def _check_plain(value: object, place: str) -> None:
+    if isinstance(value, str) and (len(value) > _LONGEST_TEXT or _CONTROLS.search(value)):
+        raise _bad(place, f"at most {_LONGEST_TEXT} characters, none of control")
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) > _LARGEST_NUMBER):
+        raise _bad(place, "a number is a whole one of at most 64 bits")
+
+
+def _bad(place: str, message: str) -> Malformed:
+    return Malformed(
+        "The facts are not valid.",
+        extra={"errors": [{"path": place[:_LONGEST_PLACE], "message": message}]},
+    )
+
+
+def kept(facts: dict[str, Any], key: bytes | None) -> dict[str, Any]:
+    """The facts as they are stored: a machine id is its HMAC, or is left out without a key."""
+    stored: dict[str, Any] = _without_machine_ids(facts, key)
+    return stored
+
+
+def shown(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts as they are answered: nothing of a machine id."""
+    return kept(facts, None)
+
+
+def _without_machine_ids(value: Any, key: bytes | None) -> Any:  # noqa: ANN401 - it is JSON
+    if isinstance(value, list):
+        return [_without_machine_ids(element, key) for element in value]
+    if not isinstance(value, dict):
+        return value
+    members = {}
+    for name, member in value.items():
+        if name not in _MACHINE_IDS:
+            members[name] = _without_machine_ids(member, key)
+        elif key is not None and member is not None:
+            members[name] = hmac.new(key, msgspec.json.encode(member), hashlib.sha256).hexdigest()
+    return members
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where two stored documents differ: path, and what stood there before and after.
+
+    Counters that grow all the time are left out. That a machine id is another one is told, and
+    not what it is.
+    """
+    old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
+    return [
+        {"path": path, "before": _told(path, old), "after": _told(path, new)}
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path, _NOTHING) != new.get(path, _NOTHING)
+    ]
+
+
+_NOTHING = object()
+
+
+def _told(path: str, leaves: dict[str, Any]) -> Any:  # noqa: ANN401 - it is JSON
+    return None if path.rpartition(".")[2] in _MACHINE_IDS else leaves.get(path)
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - it is JSON
+    if isinstance(value, dict) and value:
+        for key, member in value.items():
+            if key not in _VOLATILE:
+                yield from _leaves(member, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+        for number, element in enumerate(value):
+            yield from _leaves(element, f"{path}[{_name_of(element, number)}]")
+    else:
+        # A list of plain values is one thing.
+        yield path, value
+
+
+def _name_of(element: object, number: int) -> str:
+    names = element if isinstance(element, dict) else {}
+    known = (names.get(name) for name in _NAMES)
+    return next((name for name in known if isinstance(name, str)), str(number))

@@ -1,0 +1,187 @@
+"""Quarantine of an agent by an operator, and its end."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from chalicelib import ids
+from chalicelib.errors import Conflict, Malformed, NotFound
+from chalicelib.evidence.agent_events import AgentQuarantined, AgentReleased
+from chalicelib.evidence.envelope import rfc3339
+from chalicelib.evidence.events import Detail
+from chalicelib.evidence.record import Origin, success
+from chalicelib.fields import Note
+from chalicelib.flows.contention import Patience
+from chalicelib.store import (
+    agent_identities,
+    audit_records,
+    enrollment_tokens,
+    presence_changes,
+)
+from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem, agent_row
+from chalicelib.store.agent_presence import (
+    ENROLLED,
+    OFFLINE,
+    QUARANTINED,
+    AgentPresenceItem,
+    presence_row,
+)
+from chalicelib.store.table import read_all
+from chalicelib.store.transaction import Transaction
+
+KEEP, SPLIT = "keep", "split"
+Fingerprint = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+
+
+class QuarantineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why."""
+
+    note: Note | None = None
+
+
+class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to become of the agent: it stays one, or a copy gets an identity of its own.
+
+    `instance` is the fingerprint of that copy; without it, the newer one.
+    """
+
+    decision: Literal["keep", "split"]
+    instance: Fingerprint | None = None
+    note: Note | None = None
+
+
+class _Found(msgspec.Struct, frozen=True):
+    identity: AgentIdentityItem
+    presence: AgentPresenceItem
+
+
+def quarantine(patience: Patience, origin: Origin, agent: str, note: str | None) -> None:
+    """Stop an agent until an operator decides; its keys stay. Doing it twice changes nothing.
+
+    Raises:
+        NotFound: there is no such agent in the organization.
+        Conflict: it was revoked.
+    """
+    for _ in patience.rounds():
+        found = _find(origin, agent)
+        if found.presence.status == QUARANTINED:
+            return
+        transaction = Transaction()
+        presence_changes.quarantine(transaction, found.presence)
+        noted = {
+            "reason": "operator",
+            "since": rfc3339(origin.now),
+            "note": note,
+            "copies": [],
+            "was": ENROLLED if found.presence.status == ENROLLED else OFFLINE,
+        }
+        agent_identities.note_quarantine(transaction, origin.organization, agent, noted)
+        detail = AgentQuarantined(agent_id=agent, reason="operator", note=note)
+        if _write(transaction, origin, found, detail):
+            return
+
+
+def release(patience: Patience, origin: Origin, agent: str, request: ReleaseRequest) -> None:
+    """End a quarantine as the operator decides.
+
+    A release that was answered before, and whose answer was lost, changes nothing.
+
+    Raises:
+        NotFound: there is no such agent in the organization.
+        Malformed: a copy is named, and none is to be split off.
+        Conflict: it was revoked, is not quarantined, or there is no such copy of it.
+    """
+    if request.decision == KEEP and request.instance is not None:
+        raise Malformed(
+            "The request is not valid.",
+            extra={"errors": [{"path": "instance", "message": "only with the decision split"}]},
+        )
+    for _ in patience.rounds():
+        found = _find(origin, agent)
+        if found.presence.status != QUARANTINED:
+            if _decided_before(found.identity, origin, request):
+                return
+            raise Conflict("The agent is not quarantined.", code="not_quarantined")
+        split = _copy(origin, found.identity, request)
+        transaction = _release(origin, found, request, split)
+        detail = AgentReleased(
+            agent_id=agent, decision=request.decision, instance=split, note=request.note
+        )
+        if _write(transaction, origin, found, detail):
+            return
+
+
+def _release(
+    origin: Origin, found: _Found, request: ReleaseRequest, split: str | None
+) -> Transaction:
+    transaction = Transaction()
+    presence_changes.release(
+        transaction,
+        found.presence,
+        status=(found.identity.quarantine or {}).get("was") or OFFLINE,
+        split=bytes.fromhex(split) if split is not None else None,
+    )
+    agent_identities.note_release(
+        transaction,
+        origin.organization,
+        found.identity.agent_id,
+        {"decision": request.decision, "instance": split, "by": origin.actor_id},
+    )
+    return transaction
+
+
+def _copy(origin: Origin, identity: AgentIdentityItem, request: ReleaseRequest) -> str | None:
+    """The copy that is to get an identity of its own."""
+    if request.decision == KEEP:
+        return None
+    copies = [copy["instance"] for copy in (identity.quarantine or {}).get("copies") or ()]
+    if not copies:
+        raise Conflict("No copies of the agent were noticed.", code="not_a_clone")
+    if request.instance is not None and request.instance not in copies:
+        raise Conflict("No such copy of the agent was noticed.", code="copy_unknown")
+    token = enrollment_tokens.find(origin.organization, str(identity.token))
+    if token is not None and token.status != enrollment_tokens.ACTIVE:
+        raise Conflict(
+            "The agent's enrollment token was revoked and admits no copy either. Keep the agent "
+            "and enroll the copy with another token.",
+            code="token_revoked",
+        )
+    # The one that returned had been heard before the present one was: that is the newer.
+    return str(request.instance or copies[0])
+
+
+def _decided_before(identity: AgentIdentityItem, origin: Origin, request: ReleaseRequest) -> bool:
+    decided = identity.released or {}
+    return (
+        (decided.get("decision"), decided.get("by")) == (request.decision, origin.actor_id)
+        and request.instance in (None, decided.get("instance"))
+    )  # fmt: skip
+
+
+def _find(origin: Origin, agent: str) -> _Found:
+    identity, presence = (
+        read_all([agent_row(origin.organization, agent), presence_row(origin.organization, agent)])
+        if ids.is_a(ids.AGENT, agent)
+        else (None, None)
+    )
+    if not isinstance(identity, AgentIdentityItem) or not isinstance(presence, AgentPresenceItem):
+        raise NotFound("There is no such agent.", code="agent_not_found")
+    if identity.status == REVOKED:
+        raise Conflict("The agent was revoked.", code="agent_revoked")
+    return _Found(identity, presence)
+
+
+def _write(transaction: Transaction, origin: Origin, found: _Found, detail: Detail) -> bool:
+    audit_records.put(
+        transaction,
+        success(
+            origin,
+            detail,
+            resource=("agent", found.identity.agent_id),
+            project=found.identity.project,
+            environment=found.identity.environment,
+        ),
+    )
+    cancelled = transaction.write()
+    # The SDK repeats a request whose answer was lost: the record that stands in the way is ours.
+    return cancelled is None or "audit" in cancelled.refused

@@ -1,0 +1,166 @@
+"""What a run of the installer leaves on a host, and what a second one does."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.install_script.control_plane import VERSION, ControlPlane
+from tests.e2e.install_script.host import TOKEN, Host
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_host_is_enrolled_and_proves_a_heartbeat(host: Host, plane: ControlPlane) -> None:
+    result = host.install()
+    assert result.returncode == 0, result.stderr
+    assert "agt_1 is online" in result.stdout
+    assert plane.key.fingerprint in result.stdout
+    assert f"Start the agent with: {host.binary} run --config {host.config}" in result.stdout
+    assert host.binary.read_bytes() == plane.binary
+    assert mode(host.binary) == 0o755
+    assert (mode(host.config.parent), mode(host.state), mode(host.config)) == (0o700, 0o700, 0o600)
+    assert mode(host.binary.parent) == 0o755
+    assert host.calls() == [
+        f"enroll --config {host.config} --url {plane.url} --token-stdin",
+        f"run --once --config {host.config}",
+    ]
+    assert host.spent() == [TOKEN]
+    assert host.settings()["ROLLCALL_RELEASE_KEY_SHA256"] == plane.key.fingerprint
+    assert list(host.temporary.iterdir()) == []
+    assert [path.name for path in host.binary.parent.iterdir()] == ["rollcall-agent"]
+    assert list(host.state.iterdir()) == []
+
+
+def test_the_binary_comes_with_the_platform_and_the_manifests_version(
+    host: Host, plane: ControlPlane
+) -> None:
+    assert host.install().returncode == 0
+    assert plane.asked[0] == "/dev/agent/manifest"
+    assert plane.asked[1] in {
+        f"/dev/agent/binary?os=linux&arch={arch}&version={VERSION}" for arch in ("x86_64", "arm64")
+    }
+    assert plane.asked[2] == "/bucket?signed=1"
+
+
+def test_on_an_enrolled_host_nothing_is_changed(host: Host, plane: ControlPlane) -> None:
+    assert host.install().returncode == 0
+    before = host.config.read_bytes()
+    plane.served = plane.binary = plane.binary + b"# newer\n"
+    plane.publish("2.0.0")
+    asked = list(plane.asked)
+    again = host.install(token=None)
+    assert again.returncode == 0
+    assert "enrolled already as agt_1; nothing was changed" in again.stdout
+    assert plane.asked == asked
+    assert host.binary.read_bytes() != plane.binary
+    assert host.config.read_bytes() == before
+    assert host.commands() == ["enroll", "run"]
+
+
+@pytest.mark.parametrize("name", ["ROLLCALL_FORCE_REENROLL", "RM_FORCE_REENROLL"])
+def test_a_new_identity_is_given_where_that_is_forced(host: Host, name: str) -> None:
+    assert host.install().returncode == 0
+    again = host.install(token=f"{TOKEN}-second", **{name: "1"})
+    assert again.returncode == 0, again.stderr
+    assert "agt_2 is online" in again.stdout
+    assert "--replace" in host.calls()[2]
+    assert len(host.spent()) == 2
+
+
+def test_a_removed_agent_is_put_back_without_a_token(host: Host) -> None:
+    assert host.install().returncode == 0
+    host.binary.unlink()
+    again = host.install(token=None)
+    assert again.returncode == 0, again.stderr
+    assert host.binary.exists()
+    assert host.commands() == ["enroll", "run", "run"]
+
+
+def test_an_asked_version_is_asked_for_and_must_be_the_one_that_comes(
+    host: Host, plane: ControlPlane
+) -> None:
+    refused = host.install(ROLLCALL_AGENT_VERSION="1.0.0")
+    assert refused.returncode == 1
+    assert "another version" in refused.stderr
+    assert plane.asked == ["/dev/agent/manifest?version=1.0.0"]
+    plane.publish("1.0.0+local")
+    assert host.install(ROLLCALL_AGENT_VERSION="1.0.0+local").returncode == 0
+    assert plane.asked[1] == "/dev/agent/manifest?version=1.0.0%2Blocal"
+
+
+def test_open_folders_are_closed_and_stricter_ones_kept(host: Host) -> None:
+    host.config.parent.mkdir(parents=True)
+    host.config.parent.chmod(0o755)
+    host.state.mkdir(parents=True)
+    host.state.chmod(0o500)
+    host.config.write_text("# mine\nFLEET=blue")
+    host.config.chmod(0o644)
+    result = host.install()
+    assert result.returncode in {0, 1}
+    assert (mode(host.config.parent), mode(host.config)) == (0o700, 0o600)
+    assert mode(host.state) == 0o500
+    assert f"{host.config.parent} was open to others" in result.stderr
+    lines = host.config.read_text().splitlines()
+    assert lines[:2] == ["# mine", "FLEET=blue"]
+
+
+@pytest.mark.parametrize("machine", ["Linux riscv64", "FreeBSD amd64"])
+def test_other_platforms_are_told_so(host: Host, plane: ControlPlane, machine: str) -> None:
+    uname = host.write("shims/uname", f"#!/bin/sh\necho {machine}\n")
+    uname.chmod(0o755)
+    path = f"{uname.parent}:{host.environment({})['PATH']}"
+    result = host.install(PATH=path)
+    assert result.returncode == 1
+    assert "there is no agent for" in result.stderr
+    assert plane.asked == []
+
+
+@pytest.mark.parametrize(
+    ("machine", "platform"),
+    [("Darwin arm64", "os=darwin&arch=arm64"), ("Linux aarch64", "os=linux&arch=arm64"),
+     ("Linux amd64", "os=linux&arch=x86_64")],
+)  # fmt: skip
+def test_each_name_of_a_platform_is_understood(
+    host: Host, plane: ControlPlane, machine: str, platform: str
+) -> None:
+    uname = host.write("shims/uname", f"#!/bin/sh\necho {machine}\n")
+    uname.chmod(0o755)
+    path = f"{uname.parent}:{host.environment({})['PATH']}"
+    assert host.install(PATH=path).returncode == 0
+    assert platform in plane.asked[1]
+
+
+@pytest.mark.parametrize("missing", ["curl", "openssl"])
+def test_a_missing_program_is_named(host: Host, plane: ControlPlane, missing: str) -> None:
+    folder = host.root / "programs"
+    folder.mkdir()
+    for place in host.environment({})["PATH"].split(":"):
+        for program in Path(place).glob("*"):
+            if program.name != missing and not (folder / program.name).exists():
+                (folder / program.name).symlink_to(program)
+    result = host.install(PATH=str(folder))
+    assert result.returncode == 1
+    assert f"{missing} is not installed" in result.stderr
+    assert plane.asked == []
+
+
+def test_without_root_and_prefix_nothing_is_tried(host: Host, plane: ControlPlane) -> None:
+    script = plane.script().replace('"$EUID"', "1000")
+    result = host.install(script=script, ROLLCALL_PREFIX="")
+    assert result.returncode == 2
+    assert "needs root" in result.stderr
+    assert plane.asked == []
+
+
+def test_a_binary_that_does_not_run_is_not_installed(host: Host) -> None:
+    host.fake("version.exit").write_text("1\n")
+    result = host.install()
+    assert result.returncode == 1
+    assert "does not run on this host" in result.stderr
+    assert list(host.binary.parent.iterdir()) == []
+    assert host.calls() == []

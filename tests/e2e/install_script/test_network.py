@@ -1,0 +1,133 @@
+"""How the installer reaches the control plane: checked TLS, a proxy, plain HTTP if insisted on."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.e2e.install_script.control_plane import ControlPlane, serve
+from tests.e2e.install_script.host import FAKE_AGENT, Host
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate of this machine's loopback that only itself vouches for, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a private CA")])
+    now = datetime.datetime.now(datetime.UTC)
+    loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(loopback, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(private + made.public_bytes(Encoding.PEM))
+    (folder / "ca.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    return folder / "ca.pem"
+
+
+@pytest.fixture
+def over_tls(tmp_path: Path) -> Iterator[Host]:
+    certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+    root = tmp_path / "host"
+    (root / "fake").mkdir(parents=True)
+    with serve(ControlPlane(FAKE_AGENT.read_bytes()), tls) as plane:
+        yield Host(root, plane)
+
+
+def test_a_private_ca_is_trusted_where_it_is_named_and_told_to_the_agent(over_tls: Host) -> None:
+    bundle = over_tls.root.parent / "ca.pem"
+    result = over_tls.install(ROLLCALL_CA_BUNDLE=str(bundle))
+    assert result.returncode == 0, result.stderr
+    assert over_tls.settings()["ROLLCALL_CA_BUNDLE"] == str(bundle)
+    environment = over_tls.fake("environment").read_text().splitlines()
+    assert f"ROLLCALL_CA_BUNDLE={bundle}" in environment
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(over_tls: Host) -> None:
+    # Not even an operator's own .curlrc turns the check off.
+    over_tls.write("home/.curlrc", "insecure\n")
+    result = over_tls.install()
+    assert result.returncode == 1
+    assert "cannot download from" in result.stderr
+    assert "ROLLCALL_CA_BUNDLE" in result.stderr
+    assert over_tls.plane.asked == []
+
+
+def test_a_missing_ca_bundle_is_said_at_once(host: Host) -> None:
+    result = host.install(ROLLCALL_CA_BUNDLE="/nowhere/ca.pem")
+    assert result.returncode == 2
+    assert host.plane.asked == []
+
+
+def test_a_proxy_is_used(host: Host, plane: ControlPlane) -> None:
+    proxy = plane.url.removesuffix("/dev")
+    plane.url = "http://control-plane.invalid/dev"
+    result = host.install(http_proxy=proxy, ROLLCALL_ALLOW_HTTP="1")
+    assert result.returncode == 0, result.stderr
+    assert plane.asked[0] == "http://control-plane.invalid/dev/agent/manifest"
+    assert host.settings()["ROLLCALL_ALLOW_HTTP"] == "1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://control-plane.invalid/dev", "http://127.evil.invalid", "http://127.0.0.1.invalid",
+     "http://localhost.invalid"],
+)  # fmt: skip
+def test_plain_http_to_another_host_has_to_be_insisted_on(host: Host, url: str) -> None:
+    result = host.install(ROLLCALL_URL=url)
+    assert result.returncode == 2
+    assert "plain HTTP" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "https://", "https://host/x y", "https://host/'$(id)'", "--insecure"]
+)
+def test_what_is_no_url_is_refused(host: Host, url: str) -> None:
+    assert host.install(ROLLCALL_URL=url).returncode == 2
+    assert host.plane.asked == []
+
+
+@pytest.mark.parametrize("name", ["ROLLCALL_URL", "RM_SERVER", "BACKEND_URL"])
+def test_each_documented_name_of_the_url_goes_before_the_filled_in_one(
+    host: Host, plane: ControlPlane, name: str
+) -> None:
+    script = plane.script().replace(plane.url, "https://other.invalid")
+    result = host.install(script=script, **{name: f"{plane.url}/"})
+    assert result.returncode == 0, result.stderr
+    assert host.fake("url").read_text().strip() == plane.url
+
+
+def test_a_script_that_nobody_filled_in_asks_for_the_url(host: Host, plane: ControlPlane) -> None:
+    script = plane.script().replace(plane.url, "@ROLLCALL_" + "URL@")
+    result = host.install(script=script)
+    assert result.returncode == 2
+    assert "no control plane is known" in result.stderr
+
+
+def test_what_is_not_the_control_plane_is_named(
+    host: Host, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plane, "answer", lambda _target: (403, {}, b"<html>no</html>"))
+    result = host.install()
+    assert result.returncode == 1
+    assert "answered HTTP 403" in result.stderr
+    assert not host.binary.exists()

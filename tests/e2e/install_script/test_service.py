@@ -1,0 +1,174 @@
+"""With a service the installer waits for the control plane's word; without one it says so."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.e2e.install_script.host import TOKEN, Host
+
+
+class ServiceHost(Host):
+    """A host below a prefix that looks to the script as one where systemd runs does."""
+
+    def script(self) -> str:
+        script = self.plane.script()
+        for here, there in (
+            ('[ -z "$prefix" ] || return 1', ":"),
+            ("='/run/systemd/system'", f"='{self.root}/run/systemd/system'"),
+            ("='/etc/systemd/system/", f"='{self.root}/etc/systemd/system/"),
+        ):
+            assert script.count(here) == 1
+            script = script.replace(here, there)
+        return script
+
+    def run(
+        self, *arguments: str, token: str | None = TOKEN, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
+        path = f"{self.root}/shims:{self.environment({})['PATH']}"
+        script = self.script()
+        return self.install(*arguments, token=token, script=script, PATH=path, **extra)
+
+
+@pytest.fixture
+def systemd(host: Host) -> ServiceHost:
+    (host.root / "run/systemd/system").mkdir(parents=True)
+    log = host.root / "fake/systemctl"
+    systemctl = host.write("shims/systemctl", f'#!/bin/sh\necho "$*" >>"{log}"\n')
+    systemctl.chmod(0o755)
+    return ServiceHost(host.root, host.plane)
+
+
+def test_the_service_is_installed_and_its_first_heartbeat_awaited(systemd: ServiceHost) -> None:
+    result = systemd.run()
+    assert result.returncode == 0, result.stderr
+    assert systemd.calls()[1] == f"service install --config {systemd.config}"
+    assert systemd.commands() == ["enroll", "service install", "status"]
+    assert "agt_1 is online" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "status",
+    ['{"last_state": null}', '{"last_state": {"state": "unreachable", "since": "9"}}', "",
+     '{"service": {"state": "online"}, "last_state": {"state": "late", "since": "9"}}'],
+)  # fmt: skip
+def test_a_host_that_does_not_come_online_is_no_success(systemd: ServiceHost, status: str) -> None:
+    systemd.fake("service.exit").write_text("0\n")
+    systemd.fake("status").write_text(status)
+    result = systemd.run(ROLLCALL_WAIT_SECONDS="0")
+    assert result.returncode == 1
+    assert "has accepted no heartbeat of this host" in result.stderr
+    assert "journalctl -u rollcall-agent" in result.stderr
+    systemd.fake("service.exit").unlink()
+    assert systemd.run(token=None).returncode == 0
+    assert len(systemd.spent()) == 1
+
+
+def test_a_new_identity_restarts_the_service_and_awaits_its_own_heartbeat(
+    systemd: ServiceHost,
+) -> None:
+    assert systemd.run().returncode == 0
+    systemd.fake("status").write_text(
+        '{"last_state": {"state": "online", "since": "2020-01-01T00:00:00+00:00"}}'
+    )
+    systemd.fake("service.exit").write_text("0\n")
+    forced = {"ROLLCALL_FORCE_REENROLL": "1", "ROLLCALL_WAIT_SECONDS": "0"}
+    stale = systemd.run(token="rce_second", **forced)
+    assert stale.returncode == 1
+    assert "has accepted no heartbeat" in stale.stderr
+    systemd.fake("service.exit").unlink()
+    again = systemd.run(token="rce_second", **forced)
+    assert again.returncode == 0, again.stderr
+    assert systemd.commands()[-3:] == ["enroll", "service install", "status"]
+    assert "agt_2 is online" in again.stdout
+    assert len(systemd.spent()) == 2
+
+
+def test_a_service_gets_the_proxy_that_it_would_not_inherit(systemd: ServiceHost) -> None:
+    proxy = "http://proxy.example:3128/%20"
+    assert systemd.run(https_proxy=proxy, NO_PROXY="localhost").returncode == 0
+    drop_in = systemd.root / "etc/systemd/system/rollcall-agent.service.d/proxy.conf"
+    lines = drop_in.read_text().splitlines()
+    assert 'Environment="https_proxy=http://proxy.example:3128/%%20"' in lines
+    assert 'Environment="NO_PROXY=localhost"' in lines
+    assert drop_in.stat().st_mode & 0o077 == 0
+    (drop_in.parent / "mine.conf").write_text("")
+    assert systemd.run("--uninstall", token=None).returncode == 0
+    assert [path.name for path in drop_in.parent.iterdir()] == ["mine.conf"]
+
+
+def test_a_service_whose_agent_is_gone_is_removed_all_the_same(systemd: ServiceHost) -> None:
+    assert systemd.run().returncode == 0
+    systemd.binary.unlink()
+    unit = systemd.write("etc/systemd/system/rollcall-agent.service", "")
+    assert systemd.run("--uninstall", token=None).returncode == 0
+    assert not unit.exists()
+    assert "disable --now rollcall-agent.service" in systemd.fake("systemctl").read_text()
+
+
+def test_below_a_prefix_no_service_is_touched(host: Host) -> None:
+    (host.root / "run/systemd/system").mkdir(parents=True)
+    assert host.install().returncode == 0
+    assert host.install("--uninstall", token=None).returncode == 0
+    assert host.commands() == ["enroll", "run"]
+
+
+def test_a_service_that_is_not_wanted_is_not_installed(systemd: ServiceHost) -> None:
+    result = systemd.run(ROLLCALL_NO_SERVICE="1")
+    assert result.returncode == 0, result.stderr
+    assert systemd.commands() == ["enroll", "run"]
+    assert "no service was installed. Start the agent with" in result.stdout
+
+
+def test_a_service_that_cannot_be_installed_is_no_success(systemd: ServiceHost) -> None:
+    systemd.fake("service.exit").write_text("1\n")
+    result = systemd.run()
+    assert result.returncode == 1
+    assert "the service could not be installed" in result.stderr
+    assert "online" not in result.stdout
+
+
+def test_uninstalling_removes_service_and_agent_and_keeps_the_identity(
+    systemd: ServiceHost,
+) -> None:
+    assert systemd.run().returncode == 0
+    result = systemd.run("--uninstall", token=None)
+    assert result.returncode == 0, result.stderr
+    assert systemd.calls()[-1] == "service uninstall"
+    assert not systemd.binary.exists()
+    assert systemd.settings()["ROLLCALL_AGENT_ID"] == "agt_1"
+    assert f"left: {systemd.config.parent}" in result.stdout
+    assert "still knows agt_1" in result.stdout
+    again = systemd.run(token=None)
+    assert again.returncode == 0, again.stderr
+    assert systemd.commands()[-2:] == ["service install", "status"]
+    assert len(systemd.spent()) == 1
+
+
+def test_uninstalling_can_tell_the_control_plane_and_leave_nothing(host: Host) -> None:
+    assert host.install().returncode == 0
+    result = host.install("--decommission", "--purge", token=None, ROLLCALL_UNINSTALL="1")
+    assert result.returncode == 0, result.stderr
+    assert host.calls()[-1] == f"decommission --yes --config {host.config}"
+    assert not host.config.parent.exists()
+    assert not host.state.exists()
+    assert "still knows" not in result.stdout
+    assert host.install("--uninstall", "--decommission", "--purge", token=None).returncode == 0
+
+
+@pytest.mark.parametrize("code", [3, 4])
+def test_where_the_control_plane_was_not_told_nothing_is_removed(host: Host, code: int) -> None:
+    assert host.install().returncode == 0
+    host.fake("decommission.exit").write_text(f"{code}\n")
+    result = host.install("--uninstall", "--decommission", "--purge", token=None)
+    assert result.returncode == code
+    assert "Nothing was removed" in result.stderr
+    assert host.binary.exists()
+    assert host.config.exists()
+
+
+@pytest.mark.parametrize("arguments", [("--purge",), ("--decommission",), ("--url",), ("--x",)])
+def test_arguments_that_make_no_sense_are_refused(host: Host, arguments: tuple[str, ...]) -> None:
+    assert host.install(*arguments).returncode == 2
+    assert host.plane.asked == []
