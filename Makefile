@@ -24,7 +24,8 @@ AGENT := rollcall-agent-$(AGENT_OS)-$(AGENT_ARCH)
 AGENT_FILE := dist/$(AGENT)$(AGENT_SUFFIX)
 AGENT_BIN := $(VENV)/agent-build/$(AGENT_SCRIPTS)
 AGENT_BUILDER := $(VENV)/agent-build/.installed
-AGENT_SOURCES := $(wildcard $(addprefix agent/src/rollcall_agent/,*.py */*.py */*/*.py))
+AGENT_SOURCES := $(wildcard agent/frozen/*.py \
+	$(addprefix agent/src/rollcall_agent/,*.py */*.py */*/*.py))
 TESTS ?=
 # What stands behind the stage: moto, or `real` for MiniStack and SeaweedFS.
 ENGINES ?=
@@ -36,7 +37,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTEST_DEBUG_TEMPROOT = $(CURDIR)/.local/$@
 .DEFAULT_GOAL := help
 .PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-model test-e2e \
-	check format lint types imports infra-lint agent deploy destroy bootstrap requirements schemas clean
+	node check format lint types imports infra-lint agent deploy destroy bootstrap requirements schemas clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -56,15 +57,18 @@ $(INSTALLED): requirements-dev.txt requirements-lambda.txt agent/pyproject.toml 
 
 engines: $(ENGINES_INSTALLED) ## Install MiniStack and SeaweedFS into the checkout
 
-# MiniStack pins its own botocore, so it gets an environment of its own.
-$(ENGINES_INSTALLED): requirements-ministack.txt requirements-seaweedfs.txt $(INSTALLED)
+# MiniStack pins its own botocore, so it gets an environment of its own. Nothing of the other one
+# is used: the two are installed side by side.
+$(ENGINES_INSTALLED): requirements-ministack.txt requirements-seaweedfs.txt
 	@echo "Installing the engines into $(VENV)/engines ..."
 	@rm -rf $(VENV)/engines
 	@$(PYTHON) -m venv $(VENV)/engines/ministack
 	@$(VENV)/engines/ministack/bin/pip install --quiet --require-hashes -r requirements-ministack.txt
-	@$(BIN)/pip install --quiet --require-hashes --no-deps --target $(VENV)/engines/seaweedfs \
-		-r requirements-seaweedfs.txt
+	@$(VENV)/engines/ministack/bin/pip install --quiet --require-hashes --no-deps \
+		--target $(VENV)/engines/seaweedfs -r requirements-seaweedfs.txt
 	@touch $@
+
+node: $(NODE_INSTALLED)
 
 # The OpenID provider of the tests. Nothing of it is deployed, and none of its scripts is run.
 $(NODE_INSTALLED): package.json package-lock.json .npmrc
@@ -73,7 +77,7 @@ $(NODE_INSTALLED): package.json package-lock.json .npmrc
 	@touch $@
 
 # A run on the real engines needs them; others are spared the download.
-WANTED := $(if $(filter real,$(ENGINES)),$(ENGINES_INSTALLED),$(INSTALLED))
+WANTED := $(INSTALLED) $(if $(filter real,$(ENGINES)),$(ENGINES_INSTALLED))
 
 demo: $(WANTED) ## The whole story: deploy, enroll, beat, upload, revoke, on an emulated cloud (ENGINES=real)
 	@$(BIN)/python -m infra demo
@@ -84,10 +88,11 @@ up: $(WANTED) ## An emulated cloud with this checkout deployed into it (ENGINES=
 local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 	@exec $(BIN)/python -m infra local
 
-# Two at a time, the longest first: most of them wait for others half of their time.
-test: $(ENGINES_INSTALLED) $(NODE_INSTALLED) ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
-	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line \
-		test-e2e test-functional test-engines test-contract test-unit test-model
+# The longest first, so that those that run side by side end at about the same time.
+SUITES := test-e2e test-functional test-engines test-contract test-unit test-model
+
+test: ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line setup engines node $(SUITES)
 
 test-unit: $(INSTALLED) ## Without sockets
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
@@ -101,11 +106,11 @@ test-functional: $(WANTED) $(NODE_INSTALLED) ## The app in process, on moto or o
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/functional $(TESTS)
 
-test-engines: $(ENGINES_INSTALLED) ## What only the real engines can prove
+test-engines: $(INSTALLED) $(ENGINES_INSTALLED) ## What only the real engines can prove
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/engines $(TESTS)
 
-test-model: $(ENGINES_INSTALLED) ## The model of the laws, once more on engines that refuse what moto lets pass
+test-model: $(INSTALLED) $(ENGINES_INSTALLED) ## The model of the laws, once more on engines that refuse what moto lets pass
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	ROLLCALL_ENGINES=real $(BIN)/python -m pytest tests/functional/model $(TESTS)
 
@@ -113,16 +118,17 @@ test-e2e: $(WANTED) ## The deployed package and a real agent, on the emulated cl
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/e2e $(TESTS)
 
-check: $(INSTALLED) ## The gate: what CI runs
-	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target \
-		types engines lint format imports infra-lint
-	+@$(MAKE) --no-print-directory test
+# Two at a time from the first to the last, and nobody waits for a whole group of others.
+check: ## The gate: what CI runs
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line \
+		setup engines node lint format imports infra-lint types $(SUITES)
 
 format: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
+	$(BIN)/shellcheck chalicelib/install/install.sh
 
 types: $(INSTALLED)
 	$(BIN)/mypy
@@ -150,6 +156,7 @@ $(AGENT_FILE): $(AGENT_BUILDER) $(AGENT_SOURCES) agent/pyproject.toml
 	@PYTHONHASHSEED=1 SOURCE_DATE_EPOCH=315532800 $(AGENT_BIN)/pyinstaller --onefile --console \
 		--noconfirm --clean --log-level ERROR --name $(AGENT) \
 		--distpath build/agent/dist --workpath build/agent/work --specpath build/agent \
+		--runtime-hook agent/frozen/end_with_starter.py \
 		--paths agent/src --collect-submodules rollcall_agent --hidden-import psutil \
 		--hidden-import cryptography.hazmat.primitives.asymmetric.ec \
 		--hidden-import cryptography.hazmat.primitives.serialization \
@@ -178,7 +185,7 @@ requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
 			--no-emit-index-url --no-emit-find-links --output-file=$$name.txt $$name.in || exit 1; \
 	done
 
-bench: $(ENGINES_INSTALLED) ## Measure, print a table, write build/bench.json (CHECK=1: fail on a regression)
+bench: $(INSTALLED) $(ENGINES_INSTALLED) ## Measure, print a table, write build/bench.json (CHECK=1: fail on a regression)
 	@$(BIN)/python -m bench $(if $(CHECK),--check)
 
 schemas: $(INSTALLED) ## Write docs/events/*.schema.json and docs/access.md anew

@@ -11,7 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench import cold_start, imports, machine, operators, report, routes, throughput, warm
+from bench import (
+    agent_process,
+    cold_start,
+    imports,
+    machine,
+    operators,
+    report,
+    routes,
+    throughput,
+    warm,
+)
 from bench.backend import backend
 from bench.document import publish
 from bench.fleet import new_tenant
@@ -79,6 +89,7 @@ def measure() -> dict[str, Any]:
                 "throughput": lambda: throughput.measure(folder, environ, tenant, agents),
                 "requests": lambda: routes.measure(folder, environ, tenant, agents),
                 "imports": lambda: imports.measure(folder, environ),
+                "agent": lambda: agent_process.measure(run_dir),
             }
             for name, step in steps.items():
                 say(f"Measuring: {name.replace('_', ' ')} ...")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.limits import LIMITS, ratio
+from bench.limits import AGENT_LIMITS, LIMITS, ratio
 
 _MIB = 2**20
 
 
 def render(results: dict[str, Any]) -> str:
     """All tables."""
-    parts = (_machine, _ratios, _operators, _throughput, _routes, _package, _imports)
+    parts = (_machine, _ratios, _operators, _throughput, _routes, _package, _imports, _agent)
     return "\n\n".join(part(results) for part in parts) + "\n"
 
 
@@ -129,3 +129,22 @@ def _imports(results: dict[str, Any]) -> str:
     return f"{title} under `-X importtime`\n\n" + _table(
         ("module", "alone, ms", "with what it imports first, ms"), rows
     )
+
+
+def _agent(results: dict[str, Any]) -> str:
+    measured = results["agent"]
+    names = {"rss_mb": "resident memory, MB", "cpu_percent": "CPU, % of one core"}
+    rows = [
+        [
+            names[figure],
+            f"{measured[figure]:g}",
+            f"{most:g}",
+            "yes" if measured[figure] <= most else "NO",
+        ]
+        for figure, most in AGENT_LIMITS.items()
+    ]
+    title = (
+        f"### The host agent: {measured['kind']}, {measured['processes']} processes, "
+        f"a beat every {measured['interval_seconds']} s, {measured['seconds']:g} s"
+    )
+    return f"{title}\n\n" + _table(("", "measured", "at most", "holds"), rows)

@@ -20,7 +20,7 @@ import httpx
 from infra.event_tap import EventTap
 from infra.local_stack import LocalStack
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 _COMMAND_SECONDS = 60.0
 _ARTIFACT_BYTES = 300_000
 _REVOKED_EXIT = 6

@@ -38,6 +38,7 @@ class Access(msgspec.Struct, frozen=True):
         place: what the request is about.
         anywhere: a list that shows what the caller may see; see `authorization.Wanted`.
         while_deleting: also while that is being deleted.
+        ended: also where that has ended and left the lists: asking twice finds the same end.
         in_view: the credential may stand in the body, which the view reads first.
     """
 
@@ -47,6 +48,7 @@ class Access(msgspec.Struct, frozen=True):
     place: Place | None = None
     anywhere: bool = False
     while_deleting: bool = False
+    ended: bool = False
     in_view: bool = False
 
 
@@ -145,13 +147,12 @@ MODULES: dict[str, dict[str, Access]] = {
         f"POST {_AGENTS}/replace": _operators(
             "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
         ),
-        # Asking twice finds the same end.
         f"POST {_AGENTS}/decommission": Access(
             (RUNTIME_KEY, *OPERATORS),
             Permission.OPERATE_ENVIRONMENT,
             "agents:write",
             _AGENT,
-            while_deleting=True,
+            ended=True,
         ),
     },
     "artifacts": {

@@ -63,7 +63,14 @@ def operator(
         authority.actor_id,
         authority.credential,
     )
-    wanted = Wanted(access.permission, access.scope, target, access.anywhere, access.while_deleting)
+    wanted = Wanted(
+        access.permission,
+        access.scope,
+        target,
+        access.anywhere,
+        access.while_deleting,
+        access.ended,
+    )
     try:
         if bearer.from_cookie:
             cross_site.check(request)

@@ -13,7 +13,7 @@ from chalicelib.fields import Labels, Name
 from chalicelib.flows.agent_status import status_of
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.environment_lists import Page, Position, over_environments
-from chalicelib.store import agent_identities, audit_records, machines
+from chalicelib.store import agent_identities, agent_lists, audit_records, machines
 from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import AgentPresenceItem, presence_row
 from chalicelib.store.paging import Span
@@ -84,7 +84,7 @@ def page(
         wanted.environments,
         start,
         Span(None, size, newest_first=False),
-        lambda name, part: agent_identities.listed(organization, name, part, wanted.name),
+        lambda name, part: agent_lists.listed(organization, name, part, wanted.name),
     )
     rows: list[Agent] = []
     seen = 0

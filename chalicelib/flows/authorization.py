@@ -73,6 +73,7 @@ class Wanted(msgspec.Struct, frozen=True):
         anywhere: a list, which shows what the caller may see: holding the permission on some
             project is enough, and an unknown target is an empty list.
         while_deleting: also where the organization, or the target, is being deleted.
+        ended: also where the target has left the lists.
     """
 
     permission: Permission | None
@@ -80,6 +81,7 @@ class Wanted(msgspec.Struct, frozen=True):
     target: Target | None = None
     anywhere: bool = False
     while_deleting: bool = False
+    ended: bool = False
 
 
 class Hidden(NotFound):
@@ -127,9 +129,9 @@ def _check_target(
     if isinstance(row, JobItem) and row.actor_id == authority.actor_id:
         # Also where it took the role away by which it was started.
         return
-    project, environment, closed_already = project_of(target, row)
+    project, environment, has_ended = project_of(target, row)
     closing = {project, environment} & (authority.organization.closed or set())
-    if closed_already or (closing and not wanted.while_deleting):
+    if (has_ended and not wanted.ended) or (closing and not wanted.while_deleting):
         raise unknown(target)
     if project is None:
         # A thing of the organization itself, such as a job that is about no one project.

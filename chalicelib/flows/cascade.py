@@ -8,7 +8,7 @@ from itertools import islice
 from chalicelib.errors import DomainError, Unavailable
 from chalicelib.flows import counting, end_agents
 from chalicelib.flows.job_steps import Progress, StepTools
-from chalicelib.store import agent_identities, enrollment_tokens, jobs, token_counters
+from chalicelib.store import agent_lists, enrollment_tokens, jobs, token_counters
 from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem
 from chalicelib.store.jobs import JobItem
 
@@ -32,7 +32,7 @@ def _end_agents(tools: StepTools, organization: str, row: JobItem) -> tuple[int,
     told_at, gap = tools.clock(), _FIRST_TOLD_MS
     try:
         total = _uses_of(tools, organization, row, otherwise=total)
-        agents = agent_identities.created_by(organization, row.target)
+        agents = agent_lists.created_by(organization, row.target)
         with ThreadPoolExecutor(end_agents.AT_ONCE) as pool:
             while chunk := list(islice(agents, end_agents.CHUNK)):
                 left = _not_ended(organization, chunk)

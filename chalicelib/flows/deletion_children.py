@@ -30,6 +30,7 @@ from chalicelib.flows.tokens import RevokeTokenRequest
 from chalicelib.permissions import Role
 from chalicelib.store import (
     agent_identities,
+    agent_lists,
     audit_records,
     enrollment_tokens,
     identity_providers,
@@ -128,7 +129,7 @@ def _revoke_tokens(run: Run, environment: str) -> Iterator[Found]:
 
 
 def _end_agents(run: Run, environment: str) -> Iterator[Found]:
-    listed = agent_identities.listed(run.organization, environment, _ALL)
+    listed = agent_lists.listed(run.organization, environment, _ALL)
     for chunk in _chunks(row.agent_id for row in listed):
         rows = end_agents.read(run.organization, chunk)
         left = [row for row in rows if row.deleted_at is None]

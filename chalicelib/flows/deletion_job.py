@@ -38,7 +38,7 @@ from chalicelib.flows.deletion import Parent
 from chalicelib.flows.deletion_children import Found, Run
 from chalicelib.flows.job_steps import Progress, StepTools
 from chalicelib.store import (
-    agent_identities,
+    agent_lists,
     audit_records,
     enrollment_tokens,
     jobs,
@@ -214,7 +214,7 @@ def _counted(parent: Parent) -> int:
     return sum(
         count_in(parent.organization, parents.identifier(row))
         for row in deletion.environments_below(parent)
-        for count_in in (agent_identities.count_in, enrollment_tokens.count_in)
+        for count_in in (agent_lists.count_in, enrollment_tokens.count_in)
     )
 
 

@@ -21,6 +21,7 @@ MISSED_BEATS = 3
 """An agent is overdue when it has not been heard for this many intervals."""
 _SHORTEST_PART = 4
 """Beats may come at most this many times as often as the interval asks."""
+_MOST_BYTES = 128
 
 
 class HeartbeatRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +118,7 @@ def _beat(
         sequence=request.sequence,
         nonce=request.nonce,
         instance=request.instance,
-        version=request.agent_version or "",
+        version=_in_few_bytes(request.agent_version or ""),
         unpersisted=request.unpersisted,
         facts=bytes.fromhex(request.facts) if request.facts is not None else None,
         source_address=origin.source_address,
@@ -125,6 +126,11 @@ def _beat(
         next_allowed=origin.now + interval * 1000 // _SHORTEST_PART,
         due=due_key(claims.agent, overdue_at, tools.bucket_seconds),
     )
+
+
+def _in_few_bytes(version: str) -> str:
+    # 128 characters may be 512 bytes, and the row is to stay below one write unit.
+    return version if version.isascii() else version.encode()[:_MOST_BYTES].decode(errors="ignore")
 
 
 def _bound_to_the_key(claims: RuntimeClaims, request: HeartbeatRequest, beat: Beat) -> None:

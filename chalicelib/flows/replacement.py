@@ -167,14 +167,7 @@ def end(
 ) -> None:
     """Add that a former identity ends in favour of an agent, and the evidence that names both."""
     organization = origin.organization
-    agent_identities.revoke(
-        transaction,
-        organization,
-        former.agent_id,
-        now=origin.now,
-        replaced_by=agent,
-        part=f"{_PART}identity",
-    )
+    agent_identities.replace(transaction, former, by=agent, now=origin.now, part=f"{_PART}identity")
     agent_revocations.put(
         transaction,
         organization,

@@ -1,2 +1,382 @@
-$Url = "@ROLLCALL_URL@"
-$Pin = "@ROLLCALL_RELEASE_KEY_SHA256@"
+# Installs the Rollcall host agent on Windows: downloads it, checks its signature, enrolls this host,
+# starts the service, and waits until the control plane sees the host online. Running it again is safe.
+# Needs an elevated PowerShell, 5.1 or newer:
+#
+#   Invoke-WebRequest CONTROL_PLANE/install/install.ps1 -UseBasicParsing | Invoke-Expression
+#
+# Saved as a file it takes -TokenFile, -Url, -Uninstall, -Decommission and -Purge. Environment, every
+# name optional:
+#   ROLLCALL_TOKEN_FILE           a file with the enrollment token; without any token it is asked for
+#   ROLLCALL_TOKEN                the token itself; RM_TOKEN and INSTALL_TOKEN are the same
+#   ROLLCALL_URL                  the control plane, stage included; else RM_SERVER, else BACKEND_URL,
+#                                 else the one that served this script
+#   ROLLCALL_RELEASE_KEY_SHA256   the fingerprint that the release key must have (shown when a token is
+#                                 minted); without it the one that came with this script is used
+#   ROLLCALL_AGENT_VERSION        this version of the agent instead of the newest
+#   ROLLCALL_FORCE_REENROLL=1     give an enrolled host a new identity; RM_FORCE_REENROLL is the same
+#   ROLLCALL_CA_BUNDLE            a PEM file with certificates that the agent trusts besides the public
+#                                 ones; this script itself trusts what Windows trusts
+#   ROLLCALL_ALLOW_HTTP=1         allow plain HTTP to another host than this one
+#   ROLLCALL_NO_SERVICE=1         install no service; say how to start the agent
+#   ROLLCALL_WAIT_SECONDS         how long to wait for the first accepted heartbeat (90)
+#   ROLLCALL_UNINSTALL=1          as -Uninstall
+#   HTTPS_PROXY                   the proxy to download through; else the one that Windows is set to
+
+function Install-RollcallAgent {
+    [CmdletBinding()]
+    param(
+        [string]$TokenFile = $env:ROLLCALL_TOKEN_FILE,
+        [string]$Url,
+        [switch]$Uninstall,
+        [switch]$Decommission,
+        [switch]$Purge
+    )
+
+    Set-StrictMode -Version 3
+    $ErrorActionPreference = 'Stop'
+    # The bar of Windows PowerShell slows a download down to a tenth.
+    $ProgressPreference = 'SilentlyContinue'
+    # Windows PowerShell would put a byte order mark before what it pipes into a program.
+    $OutputEncoding = New-Object System.Text.ASCIIEncoding
+
+    $filledUrl = '@ROLLCALL_URL@'
+    $filledKey = '@ROLLCALL_RELEASE_KEY_SHA256@'
+    $versionForm = '^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$'
+    $latin1 = [System.Text.Encoding]::GetEncoding(28591)
+
+    $programs = Join-Path $env:ProgramFiles 'Rollcall'
+    $binary = Join-Path $programs 'rollcall-agent.exe'
+    $data = Join-Path $env:ProgramData 'Rollcall'
+    $config = Join-Path $data 'agent.env'
+    $unfinished = Join-Path $data 'install.unfinished'
+
+    function Write-Line([string]$Line) { Write-Output "rollcall: $Line" }
+
+    function Get-FirstSet([string[]]$Values) {
+        foreach ($value in $Values) { if ($value) { return $value } }
+        return ''
+    }
+
+    # Runs the agent with its lines on the screen, and gives its exit code alone.
+    function Invoke-Agent([string[]]$Arguments, [string]$Token) {
+        if ($Token) { $Token | & $binary @Arguments | Out-Host } else { & $binary @Arguments | Out-Host }
+        return $LASTEXITCODE
+    }
+
+    # What the env file sets a name to. The last line wins, as it does for the agent.
+    function Get-Setting([string]$Name) {
+        if (-not (Test-Path -LiteralPath $config)) { return '' }
+        $found = ''
+        foreach ($line in [System.IO.File]::ReadAllLines($config)) {
+            if ($line -match "^\s*(?:export\s+)?$Name\s*=\s*['""]?([^'""]*?)['""]?\s*$") { $found = $Matches[1] }
+        }
+        return $found
+    }
+
+    # Appends, and never rewrites: an agent that rotates its key at this moment must not lose it.
+    function Add-Setting([string]$Name, [string]$Value) {
+        if ((Get-Setting $Name) -eq $Value) { return }
+        if ($Value -match "[\x00-\x1f'""]") { throw "The value of $Name does not fit on a line of $config." }
+        $before = ''
+        if (Test-Path -LiteralPath $config) {
+            $text = [System.IO.File]::ReadAllText($config)
+            if ($text -and -not $text.EndsWith("`n")) { $before = "`n" }
+        }
+        [System.IO.File]::AppendAllText($config, "$before$Name=$Value`n")
+    }
+
+    function Get-AgentId {
+        $keys = 'ROLLCALL_AGENT_API_KEY', 'BYTEOR_AGENT_API_KEY', 'RM_AGENT_TOKEN', 'SENSOR_TOKEN'
+        if (-not (Get-FirstSet @($keys | ForEach-Object { Get-Setting $_ }))) { return '' }
+        return Get-FirstSet @((Get-Setting 'ROLLCALL_AGENT_ID'), (Get-Setting 'BYTEOR_AGENT_ID'), 'an agent')
+    }
+
+    function Assert-Url([string]$Address) {
+        if ($Address.StartsWith('@')) { throw 'No control plane is known. Next: set ROLLCALL_URL.' }
+        $form = '^(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$'
+        if ($Address -notmatch $form) { throw 'The URL of the control plane must be https://HOST[:PORT][/STAGE].' }
+        $isLoopback = $Matches[2] -match '^(localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\])$'
+        if ($Address -clike 'http:*' -and -not $isLoopback -and $env:ROLLCALL_ALLOW_HTTP -ne '1') {
+            throw 'Plain HTTP shows the token to the network. Next: use https, or set ROLLCALL_ALLOW_HTTP=1.'
+        }
+    }
+
+    function Save-Download([string]$Path, [string]$File) {
+        $request = @{ Uri = "$Url$Path"; OutFile = $File; UseBasicParsing = $true; TimeoutSec = 1800 }
+        if ($env:HTTPS_PROXY) { $request.Proxy = $env:HTTPS_PROXY }
+        try {
+            Invoke-WebRequest @request
+        } catch {
+            $said = "$($_.ErrorDetails) $($_.Exception.Message)"
+            if ($said -match 'agent_not_published') {
+                throw "This control plane has published no agent for windows $arch. Next: ask an operator to publish it."
+            }
+            throw "Cannot download from ${Url}: $($_.Exception.Message) Next: check the URL, its stage included, the proxy and the certificates."
+        }
+    }
+
+    function Get-Sha256([byte[]]$Bytes) {
+        $hash = [System.Security.Cryptography.SHA256]::Create()
+        try { return $hash.ComputeHash($Bytes) } finally { $hash.Dispose() }
+    }
+
+    function ConvertTo-Hex([byte[]]$Bytes) {
+        return [System.BitConverter]::ToString($Bytes).Replace('-', '').ToLowerInvariant()
+    }
+
+    # .NET wants r and s in 32 bytes each; a manifest holds them as a DER sequence of two integers.
+    function ConvertFrom-Der([byte[]]$Der) {
+        $numbers = New-Object byte[] 64
+        if ($Der.Length -lt 8 -or $Der[0] -ne 0x30 -or $Der[1] -ne $Der.Length - 2) { throw 'The signature is malformed.' }
+        $at = 2
+        foreach ($end in 32, 64) {
+            if ($at + 2 -gt $Der.Length -or $Der[$at] -ne 0x02) { throw 'The signature is malformed.' }
+            $length = $Der[$at + 1]
+            $from = $at + 2
+            $at = $from + $length
+            if ($at -gt $Der.Length) { throw 'The signature is malformed.' }
+            while ($length -gt 1 -and $Der[$from] -eq 0) { $from++; $length-- }
+            if ($length -lt 1 -or $length -gt 32) { throw 'The signature is malformed.' }
+            [System.Array]::Copy($Der, $from, $numbers, $end - $length, $length)
+        }
+        if ($at -ne $Der.Length) { throw 'The signature is malformed.' }
+        return , $numbers
+    }
+
+    function Test-Signature([byte[]]$Key, [byte[]]$Signed, [byte[]]$Signature) {
+        # All that stands before the point of a P-256 key; CNG wants the point after a head of its own.
+        $head = '3059301306072a8648ce3d020106082a8648ce3d03010703420004'
+        if ($Key.Length -ne 91 -or (ConvertTo-Hex $Key[0..26]) -ne $head) { throw 'The release key is not one of P-256.' }
+        [byte[]]$blob = @(0x45, 0x43, 0x53, 0x31, 32, 0, 0, 0) + $Key[27..90]
+        $format = [System.Security.Cryptography.CngKeyBlobFormat]::EccPublicBlob
+        $public = [System.Security.Cryptography.CngKey]::Import($blob, $format)
+        $verifier = New-Object System.Security.Cryptography.ECDsaCng -ArgumentList $public
+        try {
+            return $verifier.VerifyHash((Get-Sha256 $Signed), (ConvertFrom-Der $Signature))
+        } finally {
+            $verifier.Dispose()
+        }
+    }
+
+    # Gives version, size and SHA-256 of this platform's binary: nothing before the signature was verified.
+    function Read-Manifest([string]$File) {
+        $text = $latin1.GetString([System.IO.File]::ReadAllBytes($File))
+        $form = '\A(rollcall-agent-manifest 1\n(?:[^\n]+\n)*key ([A-Za-z0-9+/=]+)\n)signature ([A-Za-z0-9+/=]+)\n\z'
+        if ($text -notmatch $form) { throw 'The manifest is not one that this script understands. Nothing was installed.' }
+        $signed = $Matches[1]
+        $key = [System.Convert]::FromBase64String($Matches[2])
+        $signature = [System.Convert]::FromBase64String($Matches[3])
+        $wanted = (Get-FirstSet @($env:ROLLCALL_RELEASE_KEY_SHA256, $filledKey)).ToLowerInvariant()
+        if ($wanted -notmatch '^[0-9a-f]{64}$') {
+            throw 'No fingerprint of the release key is known. Next: set ROLLCALL_RELEASE_KEY_SHA256 to the one that was shown when the token was minted.'
+        }
+        $found = ConvertTo-Hex (Get-Sha256 $key)
+        if ($found -ne $wanted) { throw "The manifest is signed with the key $found, not with $wanted. Nothing was installed." }
+        if (-not (Test-Signature $key ($latin1.GetBytes($signed)) $signature)) {
+            throw 'The signature of the manifest is wrong: it was altered. Nothing was installed.'
+        }
+        $versions = @([regex]::Matches($signed, '(?m)^version (\S+)$'))
+        $files = @([regex]::Matches($signed, "(?m)^file windows $arch ([0-9]{1,9}) ([0-9a-f]{64})`$"))
+        if ($versions.Count -ne 1 -or $versions[0].Groups[1].Value -notmatch $versionForm) { throw 'The manifest is malformed.' }
+        $version = $versions[0].Groups[1].Value
+        if ($env:ROLLCALL_AGENT_VERSION -and $version -cne $env:ROLLCALL_AGENT_VERSION) {
+            throw 'The manifest is of another version than the one that was asked for. Nothing was installed.'
+        }
+        if ($files.Count -ne 1) { throw "Version $version has not been published for windows $arch. Next: ask an operator to publish it." }
+        return @{
+            Version = $version; Key = $found
+            Size = [long]$files[0].Groups[1].Value; Sha256 = $files[0].Groups[2].Value
+        }
+    }
+
+    function Get-EnrollmentToken([string]$Given, [string]$Name) {
+        if ($TokenFile) {
+            $token = [System.IO.File]::ReadAllText((Resolve-Path -LiteralPath $TokenFile).ProviderPath).Trim()
+        } elseif ($Given) {
+            Write-Warning "The token came in $Name. Next time leave it out: this script asks for it and shows nothing."
+            $token = $Given.Trim()
+        } elseif (Get-FirstSet @((Get-Setting 'ROLLCALL_TOKEN'), (Get-Setting 'RM_TOKEN'), (Get-Setting 'INSTALL_TOKEN'))) {
+            return '' # the agent reads its own file
+        } elseif ([Environment]::UserInteractive) {
+            $hidden = Read-Host -AsSecureString 'Enrollment token (not shown)'
+            $pointer = [System.Runtime.InteropServices.Marshal]::SecureStringToBSTR($hidden)
+            try {
+                $token = [System.Runtime.InteropServices.Marshal]::PtrToStringBSTR($pointer).Trim()
+            } finally {
+                [System.Runtime.InteropServices.Marshal]::ZeroFreeBSTR($pointer)
+            }
+        } else {
+            $token = ''
+        }
+        if ($token -notmatch '^\S+$') { throw 'There is no enrollment token. Next: have one minted, and give it with ROLLCALL_TOKEN_FILE.' }
+        return $token
+    }
+
+    # For SYSTEM and Administrators alone, by their numbers: their names are translated.
+    function New-PrivateFolder([string]$Folder) {
+        if (Test-Path -LiteralPath $Folder) {
+            $owner = (Get-Acl -LiteralPath $Folder).GetOwner([System.Security.Principal.SecurityIdentifier]).Value
+            # Every user may make folders in ProgramData, and could have left a configuration there.
+            if ($owner -notin 'S-1-5-18', 'S-1-5-32-544') { throw "$Folder belongs to another user ($owner). Next: look into it, and remove it." }
+        } else {
+            New-Item -ItemType Directory -Path $Folder | Out-Null
+        }
+        & icacls.exe $Folder /setowner '*S-1-5-32-544' /Q | Out-Null
+        & icacls.exe $Folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' /Q | Out-Null
+        if ($LASTEXITCODE -ne 0) { throw "The access to $Folder could not be restricted." }
+    }
+
+    # A program that runs cannot be overwritten, but it can be renamed.
+    function Install-Binary([string]$File) {
+        New-Item -ItemType Directory -Force -Path $programs | Out-Null
+        $staged = Join-Path $programs 'rollcall-agent.new.exe'
+        $former = Join-Path $programs 'rollcall-agent.old.exe'
+        Copy-Item -LiteralPath $File -Destination $staged -Force
+        & $staged version | Out-Null
+        if ($LASTEXITCODE -ne 0) { Remove-Item -LiteralPath $staged; throw 'The agent does not run on this host. Nothing was installed.' }
+        if (Test-Path -LiteralPath $binary) { Move-Item -LiteralPath $binary -Destination $former -Force }
+        Move-Item -LiteralPath $staged -Destination $binary
+        Remove-Item -LiteralPath $former -ErrorAction SilentlyContinue
+    }
+
+    function Wait-Online([DateTime]$Since) {
+        Write-Line 'waiting for the first accepted heartbeat ...'
+        $seconds = [int](Get-FirstSet @($env:ROLLCALL_WAIT_SECONDS, '90'))
+        $ends = [DateTime]::UtcNow.AddSeconds($seconds)
+        do {
+            $status = & $binary status --json --config $config | Out-String
+            if ($status.Trim().StartsWith('{')) {
+                $last = ($status | ConvertFrom-Json).last_state
+                if ($last -and $last.state -eq 'online' -and ([DateTime]$last.since).ToUniversalTime() -ge $Since) { return }
+            }
+            Start-Sleep -Seconds 1
+        } while ([DateTime]::UtcNow -lt $ends)
+        throw "After $seconds seconds the control plane has accepted no heartbeat of this host. Next: look at 'rollcall-agent doctor', 'rollcall-agent status' and the service's log."
+    }
+
+    function Remove-Agent {
+        $known = Get-AgentId
+        if ($Decommission -and $known) {
+            $code = Invoke-Agent @('decommission', '--yes', '--config', $config)
+            if ($code -notin 0, 6, 7) { throw "The control plane was not told (exit code $code). Nothing was removed." }
+        }
+        if (Test-Path -LiteralPath $binary) {
+            $code = Invoke-Agent @('service', 'uninstall')
+            if ($code -ne 0) { throw 'The service could not be removed; the line above says why.' }
+        } elseif (Get-Service -Name 'rollcall-agent' -ErrorAction SilentlyContinue) {
+            Stop-Service -Name 'rollcall-agent' -Force
+            & sc.exe delete rollcall-agent | Out-Null
+        }
+        if (Test-Path -LiteralPath $programs) { Remove-Item -LiteralPath $programs -Recurse -Force }
+        Remove-Item -LiteralPath $unfinished -ErrorAction SilentlyContinue
+        Write-Line "removed $programs and its service."
+        if ($Purge) {
+            if (Test-Path -LiteralPath $data) { Remove-Item -LiteralPath $data -Recurse -Force }
+            Write-Line "removed $data."
+        } else {
+            Write-Line "left: $data (with the identity). -Purge removes it."
+        }
+        if ($known -and -not $Decommission) { Write-Line "the control plane still knows $known and will show it offline. An operator can decommission it." }
+    }
+
+    # Taken out of what every program below would inherit.
+    $given = ''
+    $givenIn = ''
+    foreach ($name in 'INSTALL_TOKEN', 'RM_TOKEN', 'ROLLCALL_TOKEN') {
+        $value = [Environment]::GetEnvironmentVariable($name)
+        if ($value) { $given = $value; $givenIn = $name }
+        [Environment]::SetEnvironmentVariable($name, $null)
+    }
+
+    $me = New-Object System.Security.Principal.WindowsPrincipal ([System.Security.Principal.WindowsIdentity]::GetCurrent())
+    if (-not $me.IsInRole([System.Security.Principal.WindowsBuiltInRole]::Administrator)) {
+        throw 'This writes to system places. Next: run it in an elevated PowerShell (Run as administrator).'
+    }
+    [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+
+    if ($Uninstall -or $env:ROLLCALL_UNINSTALL -eq '1') { Remove-Agent; return }
+    if ($Decommission -or $Purge) { throw '-Decommission and -Purge go with -Uninstall.' }
+    $Url = (Get-FirstSet @($Url, $env:ROLLCALL_URL, $env:RM_SERVER, $env:BACKEND_URL, $filledUrl)).TrimEnd('/')
+    Assert-Url $Url
+    if ($env:ROLLCALL_AGENT_VERSION -and $env:ROLLCALL_AGENT_VERSION -notmatch $versionForm) { throw 'ROLLCALL_AGENT_VERSION is no version.' }
+    $force = (Get-FirstSet @($env:ROLLCALL_FORCE_REENROLL, $env:RM_FORCE_REENROLL)) -eq '1'
+
+    $identity = Get-AgentId
+    if ($identity -and -not $force -and (Test-Path -LiteralPath $binary) -and -not (Test-Path -LiteralPath $unfinished)) {
+        Write-Line "this host is enrolled already as $identity; nothing was changed. For a new identity: ROLLCALL_FORCE_REENROLL=1 and a new token."
+        return
+    }
+    switch (Get-FirstSet @($env:PROCESSOR_ARCHITEW6432, $env:PROCESSOR_ARCHITECTURE)) {
+        'AMD64' { $arch = 'x86_64' }
+        'ARM64' { $arch = 'arm64' }
+        default { throw "There is no agent for the architecture $_." }
+    }
+    # A replacement that a broken-off run had finished is not done twice.
+    $former = $identity
+    if (Test-Path -LiteralPath $unfinished) { $former = [System.IO.File]::ReadAllText($unfinished).Trim() }
+    $mustEnroll = -not $identity -or ($force -and $identity -eq $former)
+    $token = ''
+    if ($mustEnroll) { $token = Get-EnrollmentToken $given $givenIn }
+
+    $temporary = Join-Path ([System.IO.Path]::GetTempPath()) ('rollcall-' + [Guid]::NewGuid().ToString('N'))
+    New-PrivateFolder $temporary
+    try {
+        $asked = ''
+        if ($env:ROLLCALL_AGENT_VERSION) { $asked = '?version=' + [Uri]::EscapeDataString($env:ROLLCALL_AGENT_VERSION) }
+        $manifest = Join-Path $temporary 'manifest'
+        Save-Download "/agent/manifest$asked" $manifest
+        $release = Read-Manifest $manifest
+        Write-Line "the release is signed with the key $($release.Key)."
+        if (-not $env:ROLLCALL_RELEASE_KEY_SHA256) {
+            Write-Line 'That fingerprint came with this script: compare it with the one that was shown when the token was minted, or pin it with ROLLCALL_RELEASE_KEY_SHA256.'
+        }
+        $download = Join-Path $temporary 'agent.exe'
+        $version = [Uri]::EscapeDataString($release.Version)
+        Save-Download "/agent/binary?os=windows&arch=$arch&version=$version" $download
+        $hash = (Get-FileHash -Algorithm SHA256 -LiteralPath $download).Hash
+        if ((Get-Item -LiteralPath $download).Length -ne $release.Size -or $hash -ne $release.Sha256) {
+            throw 'The binary is not the one that the manifest names: it was cut or altered. Nothing was installed. Next: run this again.'
+        }
+        New-PrivateFolder $data
+        if (-not (Test-Path -LiteralPath $unfinished)) { [System.IO.File]::WriteAllText($unfinished, "$former`n") }
+        Install-Binary $download
+        Write-Line "installed $binary, version $($release.Version)."
+    } finally {
+        Remove-Item -LiteralPath $temporary -Recurse -Force -ErrorAction SilentlyContinue
+    }
+
+    Add-Setting 'ROLLCALL_RELEASE_KEY_SHA256' $release.Key
+    if ($env:ROLLCALL_CA_BUNDLE) { Add-Setting 'ROLLCALL_CA_BUNDLE' (Resolve-Path -LiteralPath $env:ROLLCALL_CA_BUNDLE).ProviderPath }
+    if ($env:ROLLCALL_ALLOW_HTTP -eq '1') { Add-Setting 'ROLLCALL_ALLOW_HTTP' '1' }
+    if ($mustEnroll) {
+        $arguments = @('enroll', '--config', $config, '--url', $Url)
+        if ($identity) { $arguments += '--replace' }
+        if ($token) { $arguments += '--token-stdin' }
+        $code = Invoke-Agent $arguments $token
+        $token = ''
+        switch ($code) {
+            0 { break }
+            3 { throw 'Enrollment was refused; the line above says why. Next: a token that expired, was spent or revoked (HTTP 410) stays so: have a fresh one minted, and run this again with it.' }
+            4 { throw 'The control plane did not answer. Next: run this again with the same token; it is not lost.' }
+            default { throw "The agent could not enroll (exit code $code); the line above says why." }
+        }
+    }
+    $identity = Get-AgentId
+    if ($env:ROLLCALL_NO_SERVICE -eq '1') {
+        $code = Invoke-Agent @('run', '--once', '--config', $config)
+        if ($code -ne 0) { throw "The control plane did not accept a heartbeat (exit code $code). Next: rollcall-agent doctor" }
+        Write-Line "no service was installed. Start the agent with: $binary run"
+    } else {
+        # A state that an earlier identity left behind is older than this.
+        $since = [DateTime]::MinValue
+        if ($force) { $since = [DateTime]::UtcNow.AddSeconds(-1) }
+        $code = Invoke-Agent @('service', 'install', '--config', $config)
+        if ($code -ne 0) { throw 'The service could not be installed; the line above says why. Next: run this again.' }
+        Wait-Online $since
+    }
+    Remove-Item -LiteralPath $unfinished
+    Write-Line "the control plane has accepted a heartbeat of this host: $identity is online."
+}
+
+# The braces: without its last one this is no program, so a download that was cut does nothing.
+if ($true) { Install-RollcallAgent @args }

@@ -308,8 +308,8 @@ verify_signature() { # KEY SIGNATURE, both base64
   if [ -n "${ROLLCALL_RELEASE_KEY_SHA256:-}" ]; then
     say "the release is signed with the pinned key $found."
   else
-    say "the release is signed with the key $found. That fingerprint came with this script: compare it with the one"
-    say 'that was shown when the token was minted, or pin it with ROLLCALL_RELEASE_KEY_SHA256.'
+    say "the release is signed with the key $found."
+    say 'that fingerprint came with this script: compare it with the one that was shown when the token was minted, or pin it with ROLLCALL_RELEASE_KEY_SHA256.'
   fi
 }
 
@@ -480,6 +480,8 @@ remove_service() {
   elif [ -d "$SYSTEMD_RUNS" ]; then # of a run that was killed
     systemctl disable --now rollcall-agent.service 2>/dev/null || true
     rm -f "${DROP_IN%.d/*}"
+  else
+    warn "$bin is gone, so its service stays. Next: sudo launchctl bootout system/$LAUNCHD_LABEL, and remove its property list."
   fi
   if [ -d "${DROP_IN%/*}" ]; then
     rm -f "$DROP_IN" "$DROP_IN.new"
@@ -501,7 +503,7 @@ uninstall() {
   fi
   if uses_service; then remove_service; fi
   rm -f "$bin" "$bin_dir"/.rollcall-agent.?????? "$unfinished"
-  say "removed $bin and its service."
+  say "removed $bin."
   if [ "$purge" = 1 ]; then
     rm -rf "$config_dir" "$state_dir"
     say "removed $config_dir and $state_dir."
@@ -540,9 +542,12 @@ install() {
     prove_one_beat
     say "no service was installed. Start the agent with: $bin run --config $config"
   fi
-  rm -f "$unfinished"
   say "the control plane has accepted a heartbeat of this host: $identity is online."
   show_schedules
+  rm -rf "$temporary"
+  trap - EXIT
+  # Last of all: whatever is killed before is finished by the next run, with the same token.
+  rm -f "$unfinished"
 }
 
 main() {

@@ -1,9 +1,8 @@
 """Who an agent is: its name, labels and origin; and the reservations of names.
 
-`machines` and `agent_facts` have the other rows of the table.
+`agent_lists` has its indexes' reads, `machines` and `agent_facts` have the other rows of the table.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from pynamodb.attributes import (
@@ -16,8 +15,7 @@ from pynamodb.attributes import (
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 
-from chalicelib.store.connection import guarded
-from chalicelib.store.paging import HIGHEST, LOWEST, SHARDS, Span, merged, shard_key, shard_of
+from chalicelib.store.paging import shard_key, shard_of
 from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
 
@@ -269,24 +267,37 @@ def revoke(
     *,
     now: int,
     forget: bool = False,
-    replaced_by: str | None = None,
-    part: str = "identity",
 ) -> None:
-    """Add the identity's end; refused where it is unknown or ended already.
+    """Add the identity's end (part `identity`); refused where it is unknown or ended already.
 
     With `forget` it leaves the lists, too.
     """
     item = AgentIdentityItem
     transaction.update(
-        part,
+        "identity",
         item(f"{organization}#{agent}"),
         [
             item.status.set(REVOKED),
             item.revoked_at.set(now),
-            *([item.replaced_by.set(replaced_by)] if replaced_by else ()),
             *(_forgotten(now) if forget else ()),
         ],
         item.pk.exists() & (item.status != REVOKED),
+    )
+
+
+def replace(
+    transaction: Transaction, seen: AgentIdentityItem, *, by: str, now: int, part: str
+) -> None:
+    """Add the identity's end in favour of another; refused where it changed since it was seen.
+
+    Its name goes by the same transaction, and must be the one that was seen.
+    """
+    item = AgentIdentityItem
+    transaction.update(
+        part,
+        item(seen.pk),
+        [item.status.set(REVOKED), item.revoked_at.set(now), item.replaced_by.set(by)],
+        (item.revision == seen.revision) & (item.status == ACTIVE),
     )
 
 
@@ -301,32 +312,3 @@ def _forgotten(now: int) -> list[Action]:
     # It stays in `by_token`: the count of those that a token made is how a cascade ends.
     item = AgentIdentityItem
     return [item.deleted_at.set(now), item.environment_shard.remove(), item.name_key.remove()]
-
-
-def listed(
-    organization: str, environment: str, span: Span, name: str | None = None
-) -> Iterator[AgentIdentityItem]:
-    """An environment's agents in order of their names, or those whose name begins so."""
-    shards = [shard_key(organization, environment, shard=shard) for shard in range(SHARDS)]
-    bounds = (name.lower(), name.lower() + HIGHEST) if name else (LOWEST, HIGHEST)
-    return merged(
-        AgentIdentityItem.by_environment, shards, AgentIdentityItem.name_key, span, bounds
-    )
-
-
-def count_in(organization: str, environment: str) -> int:
-    """How many agents an environment has, as far as the index knows."""
-    with guarded():
-        return sum(
-            AgentIdentityItem.by_environment.count(shard_key(organization, environment, shard=n))
-            for n in range(SHARDS)
-        )
-
-
-def created_by(organization: str, token: str) -> Iterator[str]:
-    """The agents that a token created, in no order; an index, so a fresh one may be missing."""
-    for shard in range(SHARDS):
-        with guarded():
-            rows = AgentIdentityItem.by_token.query(shard_key(organization, token, shard=shard))
-            for row in rows:
-                yield row.agent_id

@@ -17,6 +17,7 @@ MOST_KEPT = 12
 STRAGGLERS_END_MS = 30_000
 """A request of a process that ended arrives within this time: API Gateway gives up earlier."""
 _SILENT_QUARTERS = 12
+_ROUNDING_MS = 5_000
 _ENTRY = struct.Struct(">8sIQ")
 
 
@@ -63,10 +64,10 @@ def longest_silence(row: AgentPresenceItem) -> int:
     """How long an instance may be silent and counts as one that runs, in milliseconds.
 
     Three of the intervals that the agent was told last, of which a quarter lies between two beats
-    at least.
+    at least; and as long as it may be told to wait, in whole seconds.
     """
     quarter = int(row.next_allowed or 0) - int(row.last_seen or 0)
-    return _SILENT_QUARTERS * quarter + STRAGGLERS_END_MS
+    return _SILENT_QUARTERS * quarter + STRAGGLERS_END_MS + _ROUNDING_MS
 
 
 def after(row: AgentPresenceItem, now: int, *, but: str) -> bytes:
@@ -83,11 +84,9 @@ def after(row: AgentPresenceItem, now: int, *, but: str) -> bytes:
         fingerprint(str(row.instance)), int(row.last_seen or now), int(row.sequence or 0), now
     )
     counting_since = now - longest_silence(row)
-    known = [
-        one
-        for one in (heard, *earlier(row))
-        if one.fingerprint != fingerprint(but) and one.last_seen >= counting_since
-    ]
+    counting = [one for one in earlier(row) if one.last_seen >= counting_since]
+    # The one before is kept however long it was silent: a request of it may be under way still.
+    known = [one for one in (heard, *counting) if one.fingerprint != fingerprint(but)]
     latest, rest = known[: MOST_KEPT // 2], known[MOST_KEPT // 2 :]
     return b"".join(
         _ENTRY.pack(one.fingerprint, one.last_seen // 1000, one.sequence)

@@ -113,7 +113,7 @@ class EmulatedCloud:
         """The URL of a stage, known before anything is deployed."""
         return f"{self._gateway.url}/{stage}"
 
-    def wait_idle(self, timeout: float = 10.0) -> None:
+    def wait_idle(self, timeout: float = 60.0) -> None:
         """Wait until every asynchronous delivery that is due has been made.
 
         Raises:

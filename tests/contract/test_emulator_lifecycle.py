@@ -81,7 +81,7 @@ def test_stop_is_complete_and_fast(tmp_path: Path) -> None:
         pids = function.pids
         ports = [urlsplit(url).port or 0 for url in (cloud.endpoint_url, cloud.api_url("dev"))]
         begun = time.monotonic()
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 6
     assert pids
     assert all(gone(pid) for pid in pids)
     assert not (tmp_path / "run").exists()
@@ -106,7 +106,7 @@ def test_a_busy_function_does_not_hold_up_the_stop(tmp_path: Path) -> None:
             cloud.wait_idle(0.2)
         (pid,) = function.pids
         begun = time.monotonic()
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 15  # of fifty
     assert gone(pid)
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SLOWEST = 90.0
+SLOWEST = 180.0
 PROC = Path("/proc")
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Command:
 def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Command]:
     """Run a command in a clone; nothing of it is alive when the block ends."""
     output = folder.parent / f"{folder.name}-{time.monotonic_ns()}.log"
-    with output.open("wb") as sink:
+    with output.open("wb") as sink, _as_from_a_terminal():
         process = subprocess.Popen(
             [sys.executable, "-m", "infra", *arguments],
             cwd=folder,
@@ -86,6 +87,21 @@ def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Command]:
         for line in _processes_of(folder):
             with suppress(ProcessLookupError):
                 os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+@contextmanager
+def _as_from_a_terminal() -> Iterator[None]:
+    """Let a child hear the signals that end it, also where this process was told to ignore them.
+
+    That is inherited, and a command respects it: from `nohup` for SIGHUP, from a shell that
+    starts something in the background for SIGINT.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _processes_of(folder: Path) -> Iterator[str]:

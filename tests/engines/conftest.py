@@ -9,6 +9,7 @@ import pytest
 
 from infra.engines.front import Front
 from infra.local_stack import LocalStack, local_stack
+from tests.e2e.stack import sweeps
 from tests.e2e.stack.calls import Calls
 from tests.engines.in_process import BUCKET_MS, app_on_ministack
 from tests.engines.items import Items
@@ -22,6 +23,7 @@ WORKERS = 32
 def stack() -> Iterator[LocalStack]:
     """The stage, with MiniStack and SeaweedFS behind it; agents beat each second."""
     with local_stack(real=True, heartbeat_interval=1, workers=WORKERS) as running:
+        sweeps.have_run(running)
         yield running
 
 

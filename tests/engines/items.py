@@ -82,7 +82,7 @@ def assert_whole(items: Items, token: Token, *, agents: int) -> set[str]:
     assert len(known) == len(made) == agents
     assert sum(int(row["uses"]["N"]) for row in tokens if "uses" in row) == agents
     assert _agents(tokens, "agent", made) == sorted(made), "receipts"
-    names = [row for row in identities if "status" not in row]
+    names = [row for row in identities if "#name#" in row["pk"]["S"]]
     assert _agents(names, "agent_id", made) == sorted(made), "names"
     presences = [row["pk"]["S"].partition("#")[2] for row in items.all("agent_presence")]
     assert sorted(made & set(presences)) == sorted(made), "presences"

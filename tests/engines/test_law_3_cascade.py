@@ -139,7 +139,11 @@ def assert_all_ended(stack: LocalStack, cascade: Cascade) -> None:
     agents = set(cascade.agents)
     ended = {row["pk"]["S"].split("#")[1]: row for row in rows(stack, "agent_presence")}
     assert {ended[agent]["s"]["S"] for agent in agents} == {"revoked"}
-    identities = {row["pk"]["S"].split("#")[1]: row for row in rows(stack, "agent_identities")}
+    identities = {
+        row["pk"]["S"].split("#")[1]: row
+        for row in rows(stack, "agent_identities")
+        if "status" in row
+    }
     assert {identities[agent]["status"]["S"] for agent in agents} == {"revoked"}
     assert agents <= {row["agent_id"]["S"] for row in rows(stack, "agent_revocations")}
     told = Counter(

@@ -138,7 +138,7 @@ def test_an_address_is_refused_once_it_has_expired(store: Store, ours: Artifact)
     assert address is not None
     url = store.product.download_url(address, filename=FILENAME, seconds=4)
     assert get(url).content == ours.content
-    until(lambda: get(url).status_code == 403, "the address has expired", seconds=12)
+    until(lambda: get(url).status_code == 403, "the address has expired")
     assert code_of(get(url)) == "AccessDenied"
 
 

@@ -217,6 +217,14 @@ BAD: dict[str, dict[str, list[Any]]] = {
     },
     "UpdateAgentRequest": {"name": NO_NAME, "labels": NO_LABELS},
     "RevokeAgentRequest": {"note": NO_NOTE},
+    "QuarantineRequest": {"note": NO_NOTE},
+    "ReleaseRequest": {
+        "decision": [*NO_TEXT, None, *LONG, *CONTROLS, "", "Keep", "both"],
+        "instance": [*NO_TEXT, *LONG, *CONTROLS, "", "0" * 15, "0" * 17, "A" * 16, "0" * 16],
+        "note": NO_NOTE,
+    },
+    "SplitRequest": {"instance": NO_NONCE},
+    "RotateRequest": {},
     "HeartbeatRequest": {
         "sequence": [*NO_NUMBER, 2**53 + 1],
         "nonce": NO_NONCE,

@@ -17,6 +17,7 @@ from chalicelib.evidence.catalog import ALL
 from chalicelib.evidence.publisher import envelope_of
 from chalicelib.store import audit_records
 from tests.functional.api import Api, Tenant
+from tests.functional.lived_machines import live_machines
 from tests.functional.lived_parents import live as live_parents
 from tests.functional.lived_people import live as live_people
 from tests.functional.oidc.lived import live as live_sign_on
@@ -25,6 +26,7 @@ from tests.functional.people import person
 from tests.functional.streams import Queue, Stream
 from tests.functional.world import artifact_wish, empty_tables, put_incoming, running_api
 
+_SCHEMAS = envelope.schemas()
 SECRETS = re.compile(r"(?<![a-z])rc[a-z]_|BEGIN|canary")
 
 
@@ -87,6 +89,7 @@ def live(api: Api, jobs: Stream) -> None:
     tenant.call("PATCH", f"/agents/{host.agent_id}", {"name": "other", "labels": {"a": "b"}})
     tenant.call("POST", f"/agents/{host.agent_id}/revoke", {"note": "gone"})
     tenant.call("POST", f"{path}/revoke", {"cascade": True, "note": "leaked"})
+    live_machines(api.new_tenant())
     live_people(tenant)
     live_sign_on(person(tenant, "org_admin"))
     live_parents(api.new_tenant())
@@ -102,12 +105,11 @@ def test_every_event_is_published_in_its_schema(
     assert (published.events, published.poison) == (len(lived.records), 0)
     messages = bus.read()
     assert len(messages) == len(lived.records) == len(lived.published)
-    schemas = envelope.schemas()
     for message in messages:
         assert message["source"] == "rollcall"
         detail = message["detail"]
         assert message["detail-type"] == detail["event"]
-        Draft202012Validator(schemas[detail["event"]]).validate(detail)
+        Draft202012Validator(_SCHEMAS[detail["event"]]).validate(detail)
     assert {message["detail-type"] for message in messages} == set(ALL)
     assert letters.read() == []
 
@@ -119,7 +121,7 @@ def test_every_event_was_lived_and_has_a_published_form_in_its_schema(
     found = [published for published in lived.published if published["event"] == event]
     assert found
     for published in found:
-        Draft202012Validator(envelope.schemas()[event]).validate(published)
+        Draft202012Validator(_SCHEMAS[event]).validate(published)
 
 
 def test_no_secret_is_in_any_event(lived: Lived) -> None:
@@ -128,7 +130,7 @@ def test_no_secret_is_in_any_event(lived: Lived) -> None:
 
 @pytest.mark.parametrize("event", ALL)
 def test_a_schema_refuses_what_is_not_of_it(lived: Lived, event: str) -> None:
-    validator = Draft202012Validator(envelope.schemas()[event])
+    validator = Draft202012Validator(_SCHEMAS[event])
     published = next(one for one in lived.published if one["event"] == event)
     assert validator.is_valid(published)
     for wrong in (

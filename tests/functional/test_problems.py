@@ -6,23 +6,42 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib import runtime
+from infra.engines import chosen
 from tests.functional import routes_install
+from tests.functional.clock import FrozenClock
 from tests.functional.database_requests import database_requests
 from tests.functional.gateway import RawAnswer, Sent, send
 from tests.functional.refused_requests import refused_requests
 from tests.functional.routes import AGENT, ENROLLMENT, ROUTES, Route, of
 from tests.functional.routes_oidc import CALLBACK
-from tests.functional.world import World, empty_tables, new_world, running_api
+from tests.functional.world import Snapshot, World, empty_tables, new_world, running_api
+
+
+@pytest.fixture(scope="module")
+def made(stack: dict[str, str]) -> Iterator[tuple[World, Snapshot | None]]:
+    """A world, and its rows; a real engine has no snapshots, and makes a world for each test."""
+    assert stack
+    with running_api() as api:
+        world = new_world(api)
+        yield world, None if chosen() else Snapshot()
+    empty_tables()
 
 
 @pytest.fixture
-def world(stack: dict[str, str]) -> Iterator[World]:
-    assert stack
-    with running_api() as api:
-        made = new_world(api)
-        api.clock.advance(seconds=60)
-        yield made
-    empty_tables()
+def world(made: tuple[World, Snapshot | None]) -> Iterator[World]:
+    """As it was made: a good request changes it."""
+    world, rows = made
+    clock = FrozenClock()
+    world.tenant.api.clock = clock
+    runtime.use(runtime.Runtime(clock=clock, sleep=clock.slept.append, random=lambda: 0.5))
+    if rows is None:
+        empty_tables()
+        world = new_world(world.tenant.api)
+    else:
+        rows.restore()
+    clock.advance(seconds=60)
+    yield world
+    runtime.use(None)
 
 
 def ours(answer: RawAnswer, code: str) -> None:

@@ -1,8 +1,9 @@
 """An organization with one of everything, and a credential of every family."""
 
+import copy
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -183,8 +184,29 @@ def empty_tables() -> None:
     if chosen():
         _delete_all_rows()
         return
-    for table in dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables.values():
+    for _, table in _tables():
         table.items.clear()
+
+
+class Snapshot:
+    """All rows of this moment, to be put back: that is sooner done than a world is made.
+
+    Objects in buckets stay as they are, and so does what was told to the streams.
+    """
+
+    def __init__(self) -> None:
+        self._rows = {name: copy.deepcopy(table.items) for name, table in _tables()}
+
+    def restore(self) -> None:
+        """Let the tables hold these rows and no others."""
+        for name, table in _tables():
+            table.items.clear()
+            table.items.update(copy.deepcopy(self._rows[name]))
+
+
+def _tables() -> Iterable[tuple[str, Any]]:
+    tables: dict[str, Any] = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables
+    return tables.items()
 
 
 def _delete_all_rows() -> None:

@@ -100,6 +100,8 @@ class PosixBinaries:
         self.files.remove(kept)
         self.files.link(self.binary, kept)
         self.files.replace(kept, self.previous)
+        # Renaming does nothing where both are names of one file, which a killed upgrade leaves.
+        self.files.remove(kept)
         self.files.sync(self.binary.parent)
         self.files.replace(staged, self.binary)
         self.files.sync(self.binary.parent)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from rollcall_agent.commands.decommission import decommission
+from rollcall_agent.commands.doctor import doctor
 from rollcall_agent.commands.enroll import enroll
 from rollcall_agent.commands.run import run
 from rollcall_agent.commands.service import service
@@ -30,6 +31,7 @@ app.command()(enroll)
 app.command()(run)
 app.command()(upload)
 app.command()(status)
+app.command()(doctor)
 app.command()(decommission)
 app.command()(upgrade)
 app.add_typer(service, name="service")

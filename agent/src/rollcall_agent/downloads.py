@@ -6,9 +6,11 @@ one redirect and has no credentials, and a call does and has none of that.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urljoin
@@ -18,6 +20,7 @@ import httpx
 from rollcall_agent import __version__
 from rollcall_agent.advice import explain
 from rollcall_agent.answers import read_answer
+from rollcall_agent.client import public_context
 from rollcall_agent.clock import Clock
 from rollcall_agent.exits import AgentError
 from rollcall_agent.release_manifest import LARGEST_MANIFEST
@@ -92,11 +95,15 @@ class Downloads:
                     )
                 yield from self._blocks(response)
 
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        return trusting(self.ca_bundle) or public_context()
+
     @contextmanager
     def _get(self, url: str) -> Iterator[httpx.Response]:
         try:
             refuse_plain_http(url, allow_http=self.allow_http)
-            trusted = trusting(self.ca_bundle) or True
+            trusted = self._trusted
         except AgentError as error:
             raise DownloadError(error.line) from error
         with (

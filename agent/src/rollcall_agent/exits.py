@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     IDENTITY_ENDED = 6
     NOT_ENROLLED = 7
     BUSY = 8
+    DOCTOR = 9
     # EX_TEMPFAIL: the service manager starts the version that lies there now.
     RESTART = 75
     INTERRUPTED = 130

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from rollcall_agent import __version__
 from rollcall_agent.binary_files import BinaryFiles, binaries_of
 from rollcall_agent.clock import Clock
+from rollcall_agent.exits import AgentError
 from rollcall_agent.say import Say
 from rollcall_agent.settings import Settings
 from rollcall_agent.upgrade import Upgrade
@@ -80,12 +81,16 @@ def upgrade_of_this_process(
 ) -> Upgrade:
     """Build the upgrade of a binary; by default of the one that this process runs from."""
     binary = binary or own_binary()
-    pin = release_key(settings)
+    try:
+        pin, refusal = release_key(settings), None
+    except AgentError as error:
+        # A pin that is mistyped must not keep a host from beating.
+        pin, refusal = None, error.line
     files = binaries_of(sys.platform, binary) if binary is not None else None
     stage = LateStaging(settings, base_url, files, clock, pin) if files and pin else None
     return Upgrade(
         version=__version__,
-        refusal=_refusal(settings, binary, pin),
+        refusal=refusal or _refusal(settings, binary, pin),
         files=files,
         stage=stage,
         memory=UpgradeMemory(state_folder(settings)),

@@ -59,7 +59,13 @@ HERE: Final = places(sys.platform, os.environ)
 def state_folder_of(config: Path, own: Places = HERE) -> Path:
     """Return the state folder that belongs to an env file.
 
-    An env file at another place than the default one belongs to another installation, a prefix or
-    a test, which must not share its memory with this host's own.
+    An env file at another place than the default one belongs to another installation, which must
+    not share its memory with this host's own: one below a prefix has its state below that prefix.
     """
-    return Path(own.state) if config == Path(own.config) else config.parent / "state"
+    default = Path(own.config)
+    if config == default:
+        return Path(own.state)
+    below = default.relative_to(default.anchor).parts
+    if config.parts[-len(below) :] == below:
+        return config.parents[len(below) - 1] / Path(own.state).relative_to(own.state.anchor)
+    return config.parent / "state"

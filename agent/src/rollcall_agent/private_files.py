@@ -34,18 +34,16 @@ class PrivateFiles(Protocol):
         """Return the command that takes a file away from others."""
 
 
-def _of_this_host(platform: str) -> PrivateFiles:
-    # fcntl exists on POSIX alone and msvcrt on Windows alone: only one of the modules is loaded.
-    if platform == "win32":
-        from rollcall_agent.private_files_windows import WindowsFiles  # noqa: PLC0415
+# fcntl exists on POSIX alone and msvcrt on Windows alone: only one of the modules is loaded.
+_HOST: PrivateFiles
+if sys.platform == "win32":
+    from rollcall_agent.private_files_windows import WindowsFiles
 
-        return WindowsFiles.of_this_host()
-    from rollcall_agent.private_files_posix import PosixFiles  # noqa: PLC0415
+    _HOST = WindowsFiles.of_this_host()
+else:
+    from rollcall_agent.private_files_posix import PosixFiles
 
-    return PosixFiles()
-
-
-_HOST = _of_this_host(sys.platform)
+    _HOST = PosixFiles()
 
 make_parents = _HOST.make_parents
 write_private = _HOST.write_private

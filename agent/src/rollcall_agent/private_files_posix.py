@@ -5,12 +5,16 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from rollcall_agent.exits import AgentError, ExitCode
+
+if sys.platform == "win32":
+    raise ImportError("Windows has files of its own kind: private_files_windows")
 
 FILE_MODE: Final = 0o600
 DIRECTORY_MODE: Final = 0o700

@@ -116,6 +116,11 @@ class Upgrade:
         self._unconfirmed = False
         self._misses = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no version is on its way."""
+        return self._job is None
+
     def at_start(self) -> None:
         """Look at what the last start left behind.
 

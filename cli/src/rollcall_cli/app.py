@@ -15,10 +15,12 @@ from rollcall_cli.commands import (
     agent,
     attempts,
     audit,
+    environment,
     invite,
     job,
     key,
     login,
+    machine,
     member,
     personal_token,
     places,
@@ -37,8 +39,10 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 login.add_to(app)
 places.add_to(app)
 agent.app.command("watch")(watch.watch)
+machine.add_to(agent.app)
 app.add_typer(token.app, name="token")
 app.add_typer(agent.app, name="agent")
+app.add_typer(environment.app, name="environment")
 attempts.add_to(app)
 audit.add_to(app)
 app.add_typer(job.app, name="job")

@@ -1,6 +1,7 @@
 """What moto's services lack or do differently, closed one gap per file."""
 
 from infra.emulator.gaps import (
+    actions,
     alarms,
     attribute_values,
     bucket_policies,
@@ -28,7 +29,8 @@ def close_gaps(patches: Patches) -> None:
         gap.close(patches)
     for gap in (digests, stream_records, transactions, presigned_posts, notification_filters):
         gap.close(patches)
-    attribute_values.close(patches)
+    for shorter_way in (actions, attribute_values):
+        shorter_way.close(patches)
     # Types that moto does not know register themselves by being defined.
     for new_type in (alarms, event_destinations, queue_policies, secrets):
         new_type.register()

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.agent_faults.fake_control_plane import FakeControlPlane, serve
 from tests.e2e.agent_faults.harness import AgentProcess
 from tests.e2e.agent_faults.proxy import FaultProxy
+from tests.e2e.agent_faults.zygote import Zygote, zygote
 
 
 class Start(Protocol):
@@ -33,6 +34,13 @@ def proxy(control_plane: FakeControlPlane) -> Iterator[FaultProxy]:
 @pytest.fixture
 def agent(control_plane: FakeControlPlane, tmp_path: Path) -> AgentProcess:
     return AgentProcess(folder=tmp_path / "host", url=control_plane.url)
+
+
+@pytest.fixture(scope="session")
+def lives() -> Iterator[Zygote]:
+    """Return what runs many short lives of agents."""
+    with zygote() as running:
+        yield running
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import json
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +30,20 @@ class Agent:
     beats: list[Json] = field(default_factory=list)
     last: Json | None = None
     is_revoked: bool = False
+    # A key that was given out and not shown yet, and those that another one took the place of.
+    pending: str | None = None
+    superseded: set[str] = field(default_factory=set)
+    wants_rotation: bool = False
+    # Whether the copy that beats is to take an identity of its own.
+    is_to_split: bool = False
+    facts: Json | None = None
+
+    def admits(self, key: str) -> bool:
+        """Check a key; the first use of a pending one supersedes the other."""
+        if key == self.pending:
+            self.superseded.add(self.key)
+            self.key, self.pending, self.wants_rotation = key, None, False
+        return key == self.key
 
 
 @dataclass(frozen=True)
@@ -48,10 +62,12 @@ def problem(status: int, code: str, **extra: object) -> Reply:
     return Reply(status, body | extra, headers)
 
 
-def _key_refusal(agent: Agent | None) -> Reply:
+def _key_refusal(agent: Agent | None, key: str) -> Reply:
     if agent is None:
         return problem(404, "agent_not_found")
-    return problem(401, "key_revoked" if agent.is_revoked else "key_unknown")
+    if agent.is_revoked:
+        return problem(401, "key_revoked")
+    return problem(401, "key_superseded" if key in agent.superseded else "key_invalid")
 
 
 class FakeControlPlane:
@@ -67,6 +83,9 @@ class FakeControlPlane:
         # Answers that are given once each, before any rule, to paths that end so.
         self.script: deque[tuple[str, Reply]] = deque()
         self.interval = 60.0
+        self.wants_facts = False
+        # What happens on the host while its exchange is on its way.
+        self.before_exchange: Callable[[], None] = lambda: None
         self._stalled: tuple[str, threading.Event] | None = None
         self._released = threading.Event()
         self._receipts: dict[tuple[str, str], str] = {}
@@ -78,9 +97,17 @@ class FakeControlPlane:
         self.uses_left[token] = uses
         return token
 
+    def enrolled(self) -> Agent:
+        """Return a new agent as if a host had enrolled."""
+        agent_id = f"agt_{secrets.token_hex(8)}"
+        agent = Agent(agent_id, agent_id, f"rca_{secrets.token_urlsafe(32)}")
+        self.agents[agent_id] = agent
+        return agent
+
     def stall(self, path_ending: str) -> threading.Event:
         """Leave requests to such paths without an answer; the event says that one came."""
-        asked = threading.Event()
+        self.release()  # those of an earlier time
+        asked, self._released = threading.Event(), threading.Event()
         self._stalled = (path_ending, asked)
         return asked
 
@@ -109,15 +136,47 @@ class FakeControlPlane:
             return self._exchange(bearer, headers.get("idempotency-key", ""), given)
         parts = path.removeprefix("/api/v1/agents/").split("/")
         agent = self.agents.get(parts[0])
-        if agent is None or agent.is_revoked or agent.key != bearer:
-            return _key_refusal(agent)
-        if path.endswith("/telemetry/heartbeat"):
-            return self._beat(agent, given)
+        if agent is None or agent.is_revoked or not agent.admits(bearer):
+            return _key_refusal(agent, bearer)
         if method == "GET":
             return Reply(200, {"artifact_id": parts[-1], **self.artifacts[parts[-1]]})
-        return self._announce(given)
+        if path.endswith("/split"):
+            return self._split(agent, headers.get("idempotency-key", ""))
+        routes: dict[str, Callable[[Agent, Json], Reply]] = {
+            "heartbeat": self._beat,
+            "rotate": self._rotate,
+            "facts": self._take_facts,
+            "decommission": self._decommission,
+            "artifacts": self._announce,
+        }
+        return routes[parts[-1]](agent, given)
+
+    def _rotate(self, agent: Agent, _body: Json) -> Reply:
+        agent.pending = f"rca_{secrets.token_urlsafe(32)}"
+        return Reply(201, {"runtime_key": agent.pending})
+
+    def _decommission(self, agent: Agent, _body: Json) -> Reply:
+        agent.is_revoked = True
+        return Reply(200, {"agent_id": agent.agent_id, "status": "revoked"})
+
+    def _take_facts(self, agent: Agent, body: Json) -> Reply:
+        agent.facts = body
+        return Reply(200, {"facts_sha256": body["facts_sha256"], "changed": True})
+
+    def _split(self, agent: Agent, idempotency_key: str) -> Reply:
+        receipt = (agent.agent_id, idempotency_key)
+        if receipt not in self._receipts and not agent.is_to_split:
+            return problem(409, "not_split")
+        replayed = receipt in self._receipts
+        if not replayed:
+            agent.is_to_split = False
+            agent_id = f"agt_{secrets.token_hex(8)}"
+            self.agents[agent_id] = Agent(agent_id, f"{agent.name}-copy", "")
+            self._receipts[receipt] = agent_id
+        return self._identity(self.agents[self._receipts[receipt]], replayed=replayed)
 
     def _exchange(self, token: str, idempotency_key: str, body: Json) -> Reply:
+        self.before_exchange()
         if token not in self.uses_left:
             return problem(401, "credential_invalid")
         receipt = (token, idempotency_key)
@@ -129,7 +188,10 @@ class FakeControlPlane:
             agent_id = f"agt_{secrets.token_hex(8)}"
             self.agents[agent_id] = Agent(agent_id, body.get("name", body["hostname"]), "")
             self._receipts[receipt] = agent_id
-        agent = self.agents[self._receipts[receipt]]
+        return self._identity(self.agents[self._receipts[receipt]], replayed=replayed)
+
+    def _identity(self, agent: Agent, *, replayed: bool) -> Reply:
+        """Answer with an agent and a fresh key, until it has beaten once."""
         if agent.beats:
             return problem(409, "replay_window_closed")
         agent.key = f"rca_{secrets.token_urlsafe(32)}"
@@ -145,6 +207,8 @@ class FakeControlPlane:
         )
 
     def _beat(self, agent: Agent, beat: Json) -> Reply:
+        if agent.is_to_split:
+            return problem(409, "agent_split")
         last = agent.last
         if last is not None and last["instance"] == beat["instance"]:
             is_repeat = (last["sequence"], last["nonce"]) == (beat["sequence"], beat["nonce"])
@@ -158,10 +222,12 @@ class FakeControlPlane:
                 "status": "online",
                 "heartbeat_interval_seconds": self.interval,
                 "minimum_interval_seconds": 0,
+                "rotate_key": agent.wants_rotation,
+                "facts_wanted": self.wants_facts and agent.facts is None,
             },
         )
 
-    def _announce(self, body: Json) -> Reply:
+    def _announce(self, _agent: Agent, body: Json) -> Reply:
         for artifact_id, known in self.artifacts.items():
             if known["sha256"] == body["sha256"] and known["status"] == "stored":
                 stored = {"artifact_id": artifact_id, "status": "stored", "deduplicated": True}
@@ -194,6 +260,9 @@ def serve(plane: FakeControlPlane) -> Iterator[FakeControlPlane]:
             self._serve()
 
         def do_POST(self) -> None:
+            self._serve()
+
+        def do_PUT(self) -> None:
             self._serve()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name

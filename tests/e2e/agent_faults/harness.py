@@ -14,12 +14,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 KILL_SWITCH = Path(__file__).with_name("kill_switch")
 SLOWEST_COMMAND = 60
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,16 @@ class KillPoint:
 
 
 def kill_points(
-    run: Callable[[int], subprocess.CompletedProcess[str]], *, limit: int = 200
+    run: Callable[[int], subprocess.CompletedProcess[str]], *, first: int = 1, limit: int = 200
 ) -> Iterator[KillPoint]:
     """Run something again and again, each time killed one step later, until it is not.
 
     Args:
         run: Runs it in a fresh state with the kill switch set to the step that is given.
+        first: The first step to be killed at, where those before it are another test's.
         limit: More steps than it can possibly have.
     """
-    for number in range(1, limit + 1):
+    for number in range(first, limit + 1):
         result = run(number)
         if result.returncode == 0:
             return
@@ -48,6 +51,30 @@ def kill_points(
         )
         yield KillPoint(number, result)
     raise AssertionError(f"still killed at step {limit}")
+
+
+def stops_within_a_second(
+    process: subprocess.Popen[str], again: Callable[[], subprocess.Popen[str]]
+) -> None:
+    """SIGTERM ends an agent within a second.
+
+    A machine that is busy with other tests may itself take longer: that is not the agent's doing
+    unless it takes longer each time.
+
+    Args:
+        process: the agent.
+        again: starts another one that does the same.
+    """
+    took = []
+    for attempt in range(_TRIES):
+        running = again() if attempt else process
+        asked = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+        took.append(time.monotonic() - asked)
+        if took[-1] < 1:
+            return
+    raise AssertionError(f"it took {took} seconds")
 
 
 @dataclass(frozen=True)
@@ -120,6 +147,12 @@ class AgentProcess:
     def enroll(self, token: str, *, kill_at: int | None = None) -> subprocess.CompletedProcess[str]:
         """Run `enroll`; with ``kill_at`` 0 it only writes its steps down."""
         return self.run("enroll", "--timeout", "30", token=token, kill_at=kill_at)
+
+    def write(self, **settings: str) -> None:
+        """Write an env file, as an enrollment before would have left it."""
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        self.config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        self.config.chmod(0o600)
 
     def settings(self) -> dict[str, str]:
         """Read the env file the way a shell would, without the agent's own parser."""

@@ -103,6 +103,9 @@ class ProxyHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._forward()
 
+    def do_PUT(self) -> None:
+        self._forward()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name
         pass
 

@@ -13,6 +13,7 @@ from tests.e2e.agent_faults.conftest import Start
 from tests.e2e.agent_faults.fake_control_plane import FakeControlPlane
 from tests.e2e.agent_faults.harness import AgentProcess, kill_points
 from tests.e2e.agent_faults.proxy import Fault, FaultProxy
+from tests.e2e.agent_faults.zygote import Zygote
 
 
 def assert_enrolled_once(plane: FakeControlPlane, agent: AgentProcess, token: str) -> None:
@@ -28,7 +29,7 @@ def assert_enrolled_once(plane: FakeControlPlane, agent: AgentProcess, token: st
 
 
 def test_killed_at_each_step_it_resumes_to_one_agent_and_one_use(
-    control_plane: FakeControlPlane, tmp_path: Path
+    control_plane: FakeControlPlane, tmp_path: Path, lives: Zygote
 ) -> None:
     tokens: dict[int, str] = {}
 
@@ -38,12 +39,12 @@ def test_killed_at_each_step_it_resumes_to_one_agent_and_one_use(
     def enroll_and_die(number: int) -> subprocess.CompletedProcess[str]:
         control_plane.agents.clear()
         tokens[number] = control_plane.mint(uses=2)
-        return host(number).enroll(tokens[number], kill_at=number)
+        return lives.run(host(number), "enroll", token=tokens[number], kill_at=number)
 
     points = 0
     for point in kill_points(enroll_and_die):
         points += 1
-        resumed = host(point.number).enroll(tokens[point.number])
+        resumed = lives.run(host(point.number), "enroll", token=tokens[point.number])
         assert resumed.returncode == 0, f"step {point.number}: {resumed.stderr}"
         assert_enrolled_once(control_plane, host(point.number), tokens[point.number])
     assert points >= 20, "the harness saw fewer steps than enrolling has"

@@ -32,6 +32,8 @@ case "$command" in
     step
     ends enroll
     if [ -n "$key" ] && [ -z "$replace" ]; then echo 'Already enrolled.'; exit; fi
+    # What an enrollment that was finished has spent is spent.
+    case "$(cat "$fake/finished" 2>/dev/null)" in *"$token"*) exit 3 ;; esac
     # One use for each token, however often it is shown: what the idempotency key gives.
     case "$(cat "$fake/spent" 2>/dev/null)" in
       *"$token"*) ;;
@@ -40,6 +42,7 @@ case "$command" in
     step
     number=$(($(wc -l <"$fake/spent")))
     printf 'ROLLCALL_AGENT_ID=agt_%s\nROLLCALL_AGENT_API_KEY=rca_%s\n' "$number" "$number" >>"$config"
+    echo "$token" >>"$fake/finished"
     echo "$url" >"$fake/url"
     env >"$fake/environment"
     step

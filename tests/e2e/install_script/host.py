@@ -15,14 +15,17 @@ FAKE_AGENT = HERE / "fake_agent.sh"
 KILL_AT_STEP = HERE / "kill_at_step.sh"
 TOKEN = "rce_canary-of-the-installer-0123456789"
 SLOWEST = 60
+PROGRAMS = [
+    *("cat", "chmod", "cp", "curl", "date", "env", "find", "grep", "head", "mkdir", "mktemp", "mv"),
+    *("openssl", "rm", "sed", "sleep", "tail", "tr", "uname", "wc"),
+]
 
 
 @dataclass(frozen=True)
-class Host:
-    """A prefix, and how it looks afterwards."""
+class Prefix:
+    """A folder that a script installs into, and how it looks afterwards."""
 
     root: Path
-    plane: ControlPlane
 
     @property
     def binary(self) -> Path:
@@ -43,25 +46,6 @@ class Host:
     def temporary(self) -> Path:
         """Where the script puts its temporary folder."""
         return self.root / "tmp"
-
-    def fake(self, name: str) -> Path:
-        """A file that steers the agent's stand-in, or that it left."""
-        return self.root / "fake" / name
-
-    def calls(self) -> list[str]:
-        """How the agent was called, command first, without its version's check."""
-        log = self.fake("calls")
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [line for line in lines if line != "version"]
-
-    def commands(self) -> list[str]:
-        """The agent's commands, in their order."""
-        return [line.split(" --")[0] for line in self.calls()]
-
-    def spent(self) -> list[str]:
-        """The tokens that were spent."""
-        log = self.fake("spent")
-        return log.read_text().split() if log.exists() else []
 
     def settings(self) -> dict[str, str]:
         """The env file, the last line winning."""
@@ -94,22 +78,22 @@ class Host:
             **extra,
         }
 
-    def install(
-        self, *arguments: str, token: str | None = TOKEN, script: str | None = None, **extra: str
+    def run_script(
+        self, script: str, *arguments: str, token: str | None, **extra: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run the script as `curl | bash` does: it comes through stdin.
+        """Run a script as `curl | bash` does: it comes through stdin.
 
         Args:
-            arguments: the script's own.
+            script: its text.
+            arguments: its arguments.
             token: goes into a token file; None gives none.
-            script: another text than the one that the control plane serves.
             extra: environment variables.
         """
         if token is not None:
             extra = {"ROLLCALL_TOKEN_FILE": str(self.token_file(token)), **extra}
         return subprocess.run(
             ["bash", "-s", "--", *arguments],
-            input=self.plane.script() if script is None else script,
+            input=script,
             env=self.environment(extra),
             cwd=self.root,
             capture_output=True,
@@ -119,6 +103,48 @@ class Host:
             # Without a terminal, and with a process group of its own to be killed with.
             start_new_session=True,
         )
+
+
+@dataclass(frozen=True)
+class Host(Prefix):
+    """A prefix in which a stand-in for the agent is installed."""
+
+    plane: ControlPlane
+
+    def install(
+        self, *arguments: str, token: str | None = TOKEN, script: str | None = None, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the script that the control plane serves, or another one."""
+        text = self.plane.script() if script is None else script
+        return self.run_script(text, *arguments, token=token, **extra)
+
+    def fake(self, name: str) -> Path:
+        """A file that steers the agent's stand-in, or that it left."""
+        return self.root / "fake" / name
+
+    def calls(self) -> list[str]:
+        """How the agent was called, command first, without its version's check."""
+        log = self.fake("calls")
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if line != "version"]
+
+    def commands(self) -> list[str]:
+        """The agent's commands, in their order."""
+        return [line.split(" --")[0] for line in self.calls()]
+
+    def spent(self) -> list[str]:
+        """The tokens that were spent."""
+        log = self.fake("spent")
+        return log.read_text().split() if log.exists() else []
+
+
+def killing_path(folder: Path) -> dict[str, str]:
+    """What makes each command of a script a step at which it may die (see `kill_at_step.sh`)."""
+    folder.mkdir()
+    for name in PROGRAMS:
+        (folder / name).symlink_to(KILL_AT_STEP)
+    real = os.environ["PATH"]
+    return {"PATH": f"{folder}:{real}", "REAL_PATH": real, "STEP": str(KILL_AT_STEP)}
 
 
 def text_of(result: subprocess.CompletedProcess[str]) -> str:

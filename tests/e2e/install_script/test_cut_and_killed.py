@@ -8,12 +8,8 @@ import sys
 from pathlib import Path
 
 from tests.e2e.install_script.control_plane import ControlPlane
-from tests.e2e.install_script.host import KILL_AT_STEP, SLOWEST, TOKEN, Host
+from tests.e2e.install_script.host import PROGRAMS, SLOWEST, TOKEN, Host, killing_path
 
-PROGRAMS = [
-    *("cat", "chmod", "cp", "curl", "date", "env", "find", "grep", "head", "mkdir", "mktemp", "mv"),
-    *("openssl", "rm", "sed", "sleep", "tail", "tr", "uname", "wc"),
-]
 FEWEST_STEPS = 25
 
 # Gives bash one beginning of the script after the other; every program that could do something is
@@ -33,19 +29,15 @@ print(len(places))
 """
 
 
-def programs(folder: Path, source: Path) -> Path:
-    """A folder in which each program is another one."""
-    folder.mkdir()
-    for name in PROGRAMS:
-        (folder / name).symlink_to(source)
-    return folder
-
-
 def test_a_download_that_was_cut_does_nothing(host: Host, plane: ControlPlane) -> None:
     script = host.write("install.sh", plane.script())
     called = host.write("called", "#!/bin/sh\necho CALLED\n")
     called.chmod(0o755)
-    path = f"{programs(host.root / 'called.d', called)}:{host.environment({})['PATH']}"
+    folder = host.root / "called.d"
+    folder.mkdir()
+    for name in PROGRAMS:
+        (folder / name).symlink_to(called)
+    path = f"{folder}:{host.environment({})['PATH']}"
     before = sorted(host.root.rglob("*"))
     done = subprocess.run(
         [sys.executable, "-c", CUTTING, str(script)],
@@ -79,7 +71,7 @@ class Killing:
     def __init__(self, folder: Path, plane: ControlPlane) -> None:
         self._folder = folder
         self._plane = plane
-        self._shims = programs(folder / "shims", KILL_AT_STEP)
+        self._steps = killing_path(folder / "shims")
 
     def host(self, number: int) -> Host:
         """A fresh host."""
@@ -91,15 +83,7 @@ class Killing:
         """Install, and die at the step."""
         steps = host.fake("steps")
         steps.write_text("0\n")
-        real = host.environment({})["PATH"]
-        return host.install(
-            PATH=f"{self._shims}:{real}",
-            REAL_PATH=real,
-            STEPS=str(steps),
-            KILL_AT=str(step),
-            STEP=str(KILL_AT_STEP),
-            **extra,
-        )
+        return host.install(**self._steps, STEPS=str(steps), KILL_AT=str(step), **extra)
 
 
 def assert_one_agent(host: Host, identity: str, uses: int) -> None:

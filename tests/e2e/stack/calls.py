@@ -12,7 +12,7 @@ import httpx
 
 from infra.local_stack import LocalStack
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 PROBLEM = "application/problem+json"
 
 
@@ -93,6 +93,17 @@ class Calls:
         """One request with the operator's key."""
         return self.send(method, path, body, credential=self.stack.operator_key)
 
+    def read(self, path: str) -> Any:
+        """What the operator is shown; a stage that is too busy to answer is asked again."""
+
+        def answered() -> httpx.Response | None:
+            answer = self.operator("GET", path)
+            return None if answer.status_code == 503 else answer
+
+        answer: httpx.Response = until(answered, f"an answer to {path}", pause=0.5)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     def mint(self, uses: int = 1, **wanted: Any) -> Token:
         """A fresh enrollment token."""
         body = {"environment": self.stack.environment, "max_uses": uses, **wanted}
@@ -138,7 +149,7 @@ class Calls:
 
     def uses(self, token: Token) -> int:
         """How many uses of a token are spent."""
-        return int(self.operator("GET", f"/agent-enrollment/tokens/{token.id}").json()["uses"])
+        return int(self.read(f"/agent-enrollment/tokens/{token.id}")["uses"])
 
     def agents_of(self, token: Token) -> list[dict[str, Any]]:
         """The agents that a token made, as the operator's list shows them."""
@@ -148,7 +159,7 @@ class Calls:
         """All agents, as the operator's list shows them."""
         cursor = ""
         while True:
-            page = self.operator("GET", f"/agents?limit=100{cursor}").json()
+            page = self.read(f"/agents?limit=100{cursor}")
             yield from page["agents"]
             if not page["next_cursor"]:
                 return
@@ -156,7 +167,7 @@ class Calls:
 
     def status_of(self, host: Host) -> str:
         """An agent's status, as the operator sees it."""
-        return str(self.operator("GET", f"/agents/{host.id}").json()["status"])
+        return str(self.read(f"/agents/{host.id}")["status"])
 
 
 def assert_problem(answer: httpx.Response) -> None:

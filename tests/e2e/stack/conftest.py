@@ -15,6 +15,7 @@ import pytest
 from infra.event_tap import EventTap
 from infra.local_stack import LocalStack, local_stack
 from tests.e2e.agent_faults.harness import AgentProcess
+from tests.e2e.stack import sweeps
 from tests.e2e.stack.calls import Calls
 
 
@@ -40,6 +41,7 @@ def stack() -> Iterator[LocalStack]:
     """The stage: beats each second, buckets of five, and more workers than processors."""
     parameters = {"PresenceBucketSeconds": "5"}
     with local_stack(heartbeat_interval=1, parameters=parameters, workers=4) as running:
+        sweeps.have_run(running)
         yield running
 
 
@@ -51,6 +53,13 @@ def tap(stack: LocalStack) -> Iterator[EventTap]:
     """
     with EventTap(stack.target, stack.outputs) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _heard(tap: EventTap) -> Iterator[None]:
+    """Take what was said after each test: moto counts all that waits in a queue at each event."""
+    yield
+    tap.events()
 
 
 @pytest.fixture(scope="package")

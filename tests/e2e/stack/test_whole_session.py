@@ -115,7 +115,7 @@ def audit_trail(calls: Calls) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
-        page = calls.operator("GET", f"/audit-records?limit=100{cursor}").json()
+        page = calls.read(f"/audit-records?limit=100{cursor}")
         found += page["audit_records"]
         if not page["next_cursor"]:
             return found

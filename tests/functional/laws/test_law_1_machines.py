@@ -75,8 +75,7 @@ def is_replaced(tenant: Tenant, former: Host, answer: Answer) -> None:
     assert (seen["status"], seen["replaced_by"], seen["same_machine"]) == ("revoked", fresh, [])
     assert shown(tenant, fresh)["same_machine"] == []
     assert living_on_machines(tenant) == [{fresh}]
-    last = tenant.audit("agent", former.agent_id)[-1]
-    assert last["event"] == REPLACED
+    (last,) = (one for one in tenant.audit("agent", former.agent_id) if one["event"] == REPLACED)
     assert (last["detail"]["agent_id"], last["detail"]["former_agent_id"]) == (
         fresh,
         former.agent_id,
@@ -246,11 +245,27 @@ def test_a_beat_that_comes_second_finds_the_key_revoked(tenant: Tenant, clock: F
     clock.advance(seconds=3_601)
     token = replacing(tenant)
     with interleaved(
-        lambda: tenant.exchange(token["token"], machine_id=machine), on="TransactWriteItems"
+        lambda: tenant.exchange(token["token"], machine_id=machine), on="UpdateItem"
     ) as answers:
         beat = former.beat()
     assert (beat.status, beat.code) == (401, "key_revoked")
     is_replaced(tenant, former, answers[0])
+
+
+def test_a_rename_of_the_former_agent_at_that_moment_leaves_no_name_behind(
+    tenant: Tenant, clock: FrozenClock
+) -> None:
+    machine = machine_id()
+    former = former_of(tenant, machine)
+    clock.advance(seconds=3_601)
+    path, token = f"/agents/{former.agent_id}", replacing(tenant)
+    with interleaved(
+        lambda: tenant.call("PATCH", path, {"name": "renamed"}), on="TransactWriteItems"
+    ) as renamed:
+        answer = tenant.exchange(token["token"], machine_id=machine)
+    assert renamed[0].status == 200
+    is_replaced(tenant, former, answer)
+    assert names_of(tenant) == [answer.body["name"]] == ["host-1.example"]
 
 
 def test_of_two_exchanges_at_once_one_replaces(tenant: Tenant, clock: FrozenClock) -> None:

@@ -10,6 +10,7 @@ from chalicelib import runtime
 from chalicelib.credentials import runtime_key
 from chalicelib.credentials.opaque import digest
 from chalicelib.store.agent_presence import AgentPresenceItem
+from chalicelib.store.instances import MOST_KEPT, earlier
 from tests.functional.api import Host, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.laws import beats, faults
@@ -120,15 +121,55 @@ def test_a_beat_without_the_control_row_goes_on_with_the_last_known(
         assert host.beat().status == 200
 
 
-def test_the_largest_row_is_below_one_write_unit(tenant: Tenant) -> None:
+def test_the_largest_row_is_below_one_write_unit(tenant: Tenant, clock: FrozenClock) -> None:
     host = tenant.enroll()
-    host.instance = "i" * 64
-    said = {"nonce": "n" * 64, "agent_version": "\U0001f680" * 128, "unpersisted": True}
-    host.sequence = 2**53 - 1
-    assert host.beat(**said).status == 200
-    set_presence(tenant, host.agent_id, _P.pending_key.set(b"p" * 32))
+    for number in range(20):
+        host.instance, host.sequence = f"{number:02d}" * 32, 2**53 - 1
+        said = {"nonce": "n" * 64, "agent_version": "\U0001f680" * 128, "unpersisted": True}
+        assert host.beat(**said, facts="f" * 64).status == 200
+        clock.advance(seconds=15)
+    set_presence(
+        tenant,
+        host.agent_id,
+        _P.pending_key.set(b"p" * 32),
+        _P.facts.set(b"f" * 32),
+        _P.rotation_requested.set(True),
+        _P.rotated_at.set(clock.now),
+        _P.split.set(b"x" * 8),
+        _P.swept_through.set(clock.now),
+        _P.source_address.set("2001:db8:1234:5678:9abc:def0:1234:5678"),
+    )
     (row,) = rows_of(tenant, "agent_presence")
+    assert len(earlier(presence_of(tenant, host.agent_id))) == MOST_KEPT
+    assert set(row) == {one.attr_name for one in _P.get_attributes().values()}
     assert size_of(row) <= 1024, size_of(row)
+
+
+def test_who_has_something_to_hear_takes_a_second_request(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    """And whoever has nothing to hear, does not: also with facts in every beat."""
+    costs = []
+    for stored, facts, rotates in (
+        ("a", "a", False), ("a", None, False), (None, None, False),
+        ("a", "b", False), (None, "a", False), ("a", "a", True), ("a", None, True),
+    ):  # fmt: skip
+        set_presence(
+            tenant,
+            host.agent_id,
+            _P.facts.set(stored.encode() * 32) if stored else _P.facts.remove(),
+            _P.rotation_requested.set(True) if rotates else _P.rotation_requested.remove(),
+        )
+        said = {"facts": facts.encode().hex() * 32} if facts else {}
+        with counted() as requests:
+            answer = host.beat(**said)
+        told = answer.body["facts_wanted"], answer.body["rotate_key"]
+        assert (answer.status, *told) == (200, facts not in (None, stored), rotates)
+        costs.append(len(requests.writes))
+        assert requests.operations == ["UpdateItem"] * costs[-1]
+        clock.advance(seconds=60)
+        with_known_environment(tenant, host, clock)
+    assert costs == [1, 1, 1, 2, 2, 2, 2]
 
 
 def test_the_index_is_written_only_when_the_bucket_changes(

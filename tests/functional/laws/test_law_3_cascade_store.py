@@ -14,7 +14,7 @@ from chalicelib.evidence.record import Origin
 from chalicelib.flows import cascade, job_steps, revoke_agent
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.job_steps import StepTools
-from chalicelib.store import agent_identities, jobs
+from chalicelib.store import agent_identities, agent_lists, jobs
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.connection import connection
 from chalicelib.store.jobs import DONE, RUNNING, JobItem
@@ -196,7 +196,7 @@ def test_a_note_that_cannot_be_written_does_not_end_the_step(
 ) -> None:
     row = started_job(tenant)
     gone = [ids.new(ids.AGENT) for _ in range(250)]
-    monkeypatch.setattr(agent_identities, "created_by", lambda *_: iter(gone))
+    monkeypatch.setattr(agent_lists, "created_by", lambda *_: iter(gone))
     minutes = itertools.count(0, 60_000)
     patience = Patience(lambda _: None, lambda: 0.5)
     now = runtime.current()

@@ -72,7 +72,7 @@ def observed(snapshot: Snapshot) -> Rendered:
             for row in identities
             if "status" in row
         },
-        "names": {row["pk"]: row["agent_id"] for row in identities if "status" not in row},
+        "names": {row["pk"]: row["agent_id"] for row in identities if "#name#" in row["pk"]},
         "presence": {
             row["pk"]: _presence(row) for row in snapshot.rows("agent_presence") if "s" in row
         },

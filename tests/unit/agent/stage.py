@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ class Stage:
     def begin(self, agent_id: str, interval: float | None) -> Heartbeat:
         # The slot is now: 1,000,000 s is 40 s into a minute.
         place = (self.clock.time % 60) / 60
-        nonces = iter(f"{agent_id}-{letter}" for letter in "abcdefghijklmnop")
+        nonces = (f"{agent_id}-{chr(97 + number)}" for number in count())
         return Heartbeat(
             schedule=Schedule(place),
             rng=Chance(0.5),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.last_state import recall, remember
+from rollcall_agent.last_state import Beaten, recall, recall_beaten, remember
 from rollcall_agent.secret import Secret
 from rollcall_agent.settings import DEFAULT_CONFIG, Settings
 from rollcall_agent.status import inspect
@@ -178,3 +178,23 @@ def test_a_state_that_cannot_be_kept_or_read_stops_nothing(tmp_path: Path) -> No
     for content in (b"", b"[]", b"{", b"\xff", b"[" * 60000):
         (tmp_path / "state.json").write_bytes(content)
         assert recall(tmp_path / "state.json") is None
+
+
+def test_a_restart_knows_that_and_how_often_its_agent_has_beaten(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    remember(path, "online", "Online.", 0, Beaten("agt_1", 30))
+    assert recall_beaten(path, "agt_1") == Beaten("agt_1", 30)
+    assert recall_beaten(path, "agt_2") is None
+    assert (recall(path) or {})["state"] == "online"
+
+
+@pytest.mark.parametrize("interval", ['"30"', "true", "0", "1e9", "null", "[]"])
+def test_an_absurd_memory_of_an_interval_is_none(tmp_path: Path, interval: str) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(f'{{"agent_id": "agt_1", "interval": {interval}}}')
+    assert recall_beaten(path, "agt_1") is None
+
+
+def test_the_state_of_an_agent_that_never_beat_is_no_beat(tmp_path: Path) -> None:
+    remember(tmp_path / "state.json", "unreachable", "No network.", 0)
+    assert recall_beaten(tmp_path / "state.json", "agt_1") is None

@@ -223,7 +223,7 @@ def test_an_identity_that_cannot_be_written_loses_nothing(host: Host) -> None:
     host.plane.meanwhile = lose_write_access
 
     assert not host.enroll(CREATED).persisted
-    assert "Nothing is lost" in host.lines.warnings[0]
+    assert "could not be written" in host.lines.warnings[0]
     assert "rca_key" not in host.lines.warnings[0]
 
     host.path.rmdir()

@@ -12,7 +12,6 @@ from rollcall_agent.schedule import Schedule
 
 from tests.unit.agent.fakes import Chance, refused, said
 
-
 # A multiple of 60 and of 30 seconds since the epoch; the slot of the tests is a third of the way.
 START = 1_699_999_920.0
 PLACE = 1 / 3

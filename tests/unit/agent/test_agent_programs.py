@@ -23,11 +23,11 @@ def test_a_program_that_hangs_is_ended() -> None:
 def test_other_programs_do_not_load_the_libraries_of_the_one_file_build() -> None:
     loaded = {
         "PATH": "/bin",
-        "LD_LIBRARY_PATH": "/tmp/_MEI1",
+        "LD_LIBRARY_PATH": "/unpacked/_MEI1",
         "LD_LIBRARY_PATH_ORIG": "/opt/lib",
-        "DYLD_LIBRARY_PATH": "/tmp/_MEI1",
+        "DYLD_LIBRARY_PATH": "/unpacked/_MEI1",
         "_PYI_ARCHIVE_FILE": "/usr/local/bin/rollcall-agent",
-        "_MEIPASS2": "/tmp/_MEI1",
+        "_MEIPASS2": "/unpacked/_MEI1",
     }
     assert clean_environment(loaded) == {
         "PATH": "/bin",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_a_new_key_that_cannot_be_written_is_discarded_and_asked_for_again_later
     tmp_path: Path,
 ) -> None:
     stage = Stage(tmp_path, ROTATE, NEW_KEY)
-    repairs = []
+    repairs: list[Callable[[], None]] = []
     stage.plane.meanwhile = lambda: (
         repairs.append(stage.break_disk()) if stage.calls("/rotate") and not repairs else None
     )

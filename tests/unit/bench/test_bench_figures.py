@@ -1,7 +1,7 @@
 import pytest
 
 from bench.figures import Compared, Spread, percentile
-from bench.limits import LIMITS, exceeded
+from bench.limits import AGENT_LIMITS, LIMITS, exceeded
 
 
 def results(**ratios: float) -> dict[str, object]:
@@ -9,7 +9,8 @@ def results(**ratios: float) -> dict[str, object]:
         name: {figure: {"ratio": {"median": ratios.get(name, most)}}}
         for name, (figure, most) in LIMITS.items()
     }
-    return {**measured, "package": {"zip_bytes": 1, "limit_bytes": 2}}
+    package = {"zip_bytes": 1, "limit_bytes": 2}
+    return {**measured, "package": package, "agent": dict(AGENT_LIMITS)}
 
 
 def test_ratios_at_their_limits_pass() -> None:
@@ -26,6 +27,13 @@ def test_each_ratio_above_its_limit_is_named(name: str) -> None:
 def test_a_zip_that_lambda_does_not_take_is_named() -> None:
     (line,) = exceeded({**results(), "package": {"zip_bytes": 3, "limit_bytes": 2}})
     assert "3 bytes" in line
+
+
+@pytest.mark.parametrize("figure", AGENT_LIMITS)
+def test_an_agent_that_takes_more_of_its_host_than_is_allowed_is_named(figure: str) -> None:
+    heavy = {**AGENT_LIMITS, figure: AGENT_LIMITS[figure] + 0.1}
+    (line,) = exceeded({**results(), "agent": heavy})
+    assert figure in line
 
 
 def test_ratios_are_taken_pair_by_pair() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import closing
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rollcall_agent.commands.options import Config, Timeout, Url
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, require_identity, retry_for
 from rollcall_agent.decommissioning import Decommissioning
+from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.settings import Settings
 
 
@@ -29,9 +31,17 @@ def decommission(
         settings = Settings.load(config, os.environ)
         identity = require_identity(settings)
         if not yes:
-            question = f"End {identity.agent_id} for good? Its key will never work again."
-            typer.confirm(question, abort=True, err=True)
+            _ask_for_leave(identity.agent_id)
         clock = SystemClock()
         with closing(connect(settings, settings.base_url(url), clock)) as plane:
             retry = retry_for(clock, say, timeout)
             Decommissioning(settings.path, plane, retry, say).run(identity, note)
+
+
+def _ask_for_leave(agent_id: str) -> None:
+    """Ask whoever sits there, and end the command where nobody does, or says no."""
+    if not sys.stdin.isatty():
+        raise AgentError("Nobody is there to be asked. Next: give --yes.", ExitCode.USAGE)
+    question = f"End {agent_id} for good? Its key will never work again."
+    if not typer.confirm(question, err=True):
+        raise AgentError("Nothing was changed.", ExitCode.USAGE)

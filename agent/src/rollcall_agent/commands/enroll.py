@@ -17,6 +17,7 @@ from rollcall_agent.commands.parts import connect, retry_for
 from rollcall_agent.enrollment import SAFE_TO_REPEAT, Ask, Enrolled, Enrollment
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.facts import at_exchange
+from rollcall_agent.facts.of_settings import described_by
 from rollcall_agent.retry import Retry
 from rollcall_agent.say import Say
 from rollcall_agent.settings import Settings
@@ -53,7 +54,8 @@ def enroll(
         base_url = settings.base_url(url)
         token = find_token(settings, say, token_file=token_file, from_stdin=token_stdin)
         replaces = identity.agent_id if identity is not None else None
-        ask = Ask(token, base_url, at_exchange.collect(), name, labels, replaces)
+        facts = at_exchange.collect(described_by(settings.value, os.environ))
+        ask = Ask(token, base_url, facts, name, labels, replaces)
         clock = SystemClock()
         with closing(connect(settings, base_url, clock)) as plane:
             enroll_with(settings, ask, plane, retry_for(clock, say, timeout), say)

@@ -20,6 +20,7 @@ from rollcall_agent.commands.parts import connect, retry_for
 from rollcall_agent.enrollment import Ask, Enrollment
 from rollcall_agent.facts import at_exchange
 from rollcall_agent.facts.collector import Collector
+from rollcall_agent.facts.of_settings import described_by
 from rollcall_agent.heartbeat import Heartbeat
 from rollcall_agent.identity_file import IdentityFile
 from rollcall_agent.instance import Instance
@@ -76,7 +77,7 @@ def run_agent(
             rotation=Rotation(file, plane, stopper, rng, say),
             splitting=Splitting(file, plane, say, settings.split_note()),
             persistence=persistence,
-            reporting=Reporting(Collector(), plane, stopper, rng, say),
+            reporting=_reporting(settings, plane, stopper, rng, say),
             upgrader=upgrader,
         )
         identity, beaten = settings.identity(), None
@@ -92,6 +93,13 @@ def run_agent(
             beating.run()
 
 
+def _reporting(
+    settings: Settings, plane: Caller, stopper: Stopper, rng: random.Random, say: Say
+) -> Reporting:
+    collector = Collector(described_by(settings.value, os.environ))
+    return Reporting(collector, plane, stopper, rng, say)
+
+
 def _enroll(
     settings: Settings,
     base_url: str,
@@ -101,7 +109,8 @@ def _enroll(
     say: Say,
 ) -> Identity:
     """Enroll; an identity that cannot be written is lived with, and written when that works."""
-    ask = Ask(find_token(settings, say), base_url, at_exchange.collect())
+    facts = at_exchange.collect(described_by(settings.value, os.environ))
+    ask = Ask(find_token(settings, say), base_url, facts)
     enrollment = Enrollment(settings.path, plane, retry_for(stopper, say, ENROLLING_SECONDS), say)
     enrolled = enrollment.run(ask)
     identity = enrolled.identity

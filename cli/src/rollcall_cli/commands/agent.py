@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rollcall_cli import surroundings
+from rollcall_cli.commands.machine import tell_machines
 from rollcall_cli.exits import usage
 from rollcall_cli.lists import show_list, show_one
 from rollcall_cli.options import (
@@ -63,6 +64,8 @@ def list_agents(
             Column("LABELS", "labels"),
         ]
         show_list(operator, page, columns, as_json=as_json)
+        if not as_json:
+            tell_machines(operator, page.items)
 
 
 @app.command()

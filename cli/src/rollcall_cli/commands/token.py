@@ -52,6 +52,16 @@ def mint(
     label: Annotated[
         list[str] | None, typer.Option(help="key=value that the agents get; may be repeated.")
     ] = None,
+    replace_machine: Annotated[
+        bool,
+        typer.Option(
+            "--replace-machine", help="A host that was made anew takes its former agent's place."
+        ),
+    ] = False,
+    replace_offline: Annotated[
+        str | None,
+        typer.Option(help="With --replace-machine: how long that was silent; 1h, 5m to 30d."),
+    ] = None,
     note: Note = None,
     output: Output = None,
     watch: Annotated[
@@ -61,7 +71,17 @@ def mint(
     as_json: AsJson = False,
 ) -> None:
     """Mint a token. Its secret is shown this once, alone on stdout."""
-    optional = {"hostname": hostname, "source_cidrs": source_cidr, "note": note}
+    if replace_offline is not None and not replace_machine:
+        raise usage("--replace-offline goes with --replace-machine.")
+    optional = {
+        "hostname": hostname,
+        "source_cidrs": source_cidr,
+        "note": note,
+        "replace_machine": replace_machine or None,
+        "replace_offline_seconds": (
+            seconds(replace_offline, "--replace-offline") if replace_offline is not None else None
+        ),
+    }
     body: dict[str, Any] = {
         "ttl_seconds": seconds(ttl, "--ttl"),
         "max_uses": uses,
@@ -178,8 +198,13 @@ def _explain(operator: Operator, minted: dict[str, Any], kept: Path | None) -> N
     operator.screen.note(
         f"{minted['enrollment_token_id']}: for {hosts}, until {cell(minted['expires_at'])}. "
         "The secret is shown this once.\n"
-        f"On the host: rollcall-agent enroll --url {operator.url} --token-stdin{secret}"
+        f"On the host: rollcall-agent enroll --url {operator.url} --token-stdin{secret}\n"
+        "Or, where there is no agent yet (it asks for the secret at the terminal):\n"
+        f"  curl -fsSL {operator.url}/install/install.sh | sudo bash"
     )
+    key = minted.get("agent_release_key_sha256")
+    if key:
+        operator.screen.note(f"What it installs is signed by the key {cell(key)} (SHA-256).")
 
 
 def _say_revoked(

@@ -110,6 +110,12 @@ def test_at_most_64_disks_are_told(tmp_path: Path) -> None:
     assert len(disks_of(host(tmp_path))) == 64
 
 
+def test_a_file_that_is_mounted_by_itself_is_no_disk(tmp_path: Path) -> None:
+    put(tmp_path, "/etc/hosts")
+    put(tmp_path, "/proc/self/mounts", "/dev/sda1 /etc/hosts ext4 rw 0 0\n")
+    assert disks_of(host(tmp_path)) == []
+
+
 def test_a_container_tells_its_own_root(tmp_path: Path) -> None:
     put(tmp_path, "/proc/self/mounts", "overlay / overlay rw 0 0\n")
     assert [one["mount"] for one in disks_of(host(tmp_path))] == ["/"]

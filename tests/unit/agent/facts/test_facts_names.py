@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from rollcall_agent import __version__
+from rollcall_agent.env_file import EnvFile
 from rollcall_agent.facts import at_exchange, configured, machine_id, names
+from rollcall_agent.facts.of_settings import described_by
+from rollcall_agent.settings import Settings
 
 from tests.unit.agent.facts.fake_host import fails, host, put
 
@@ -149,3 +152,19 @@ def test_with_an_exchange_go_the_names_and_the_hashed_machine_id(tmp_path: Path)
 def test_what_is_not_known_at_an_exchange_is_left_out_or_has_a_fallback(tmp_path: Path) -> None:
     facts = at_exchange.collect(host(tmp_path, machine=lambda: ""))
     assert facts == {"hostname": "unknown", "os": "linux", "agent_version": __version__}
+
+
+def test_what_the_env_file_says_of_the_host_counts_where_the_environment_is_silent(
+    tmp_path: Path,
+) -> None:
+    name_file = put(tmp_path, "/mounted/hostname", "web-7\n")
+    text = f"HOST_HOSTNAME_FILE={name_file}\nSENSOR_PORT=2222\nROLLCALL_ADMIN_USER=sensoradmin\n"
+    environment = {"SENSOR_PORT": "2200", "container": "lxc"}
+    settings = Settings(tmp_path / "agent.env", environment, EnvFile(text))
+
+    found = described_by(settings.value, environment)
+
+    assert names.hostname(found) == "web-7"
+    assert configured.ssh_port(found) == 2200
+    assert configured.collect(found)["admin_user"] == "sensoradmin"
+    assert found.environment["container"] == "lxc"

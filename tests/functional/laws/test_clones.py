@@ -1,0 +1,329 @@
+"""Two copies of one identity are noticed by the third beat; what only looks so is not."""
+
+import copy
+import random
+
+import pytest
+
+from chalicelib import workers
+from chalicelib.store.agent_presence import AgentPresenceItem
+from tests.functional.api import Host, Tenant
+from tests.functional.clock import FrozenClock
+from tests.functional.laws.copies import (
+    INTERVAL,
+    beat_until_heard,
+    copy_of,
+    noticed,
+    restarted,
+    status_of,
+)
+from tests.functional.laws.faults import LOST, OF_A_WRITE, Fault, injected
+from tests.functional.laws.request_counter import counted
+from tests.functional.laws.stories import presence_of, refusals_of, set_presence
+
+_P = AgentPresenceItem
+
+
+@pytest.fixture
+def host(tenant: Tenant) -> Host:
+    """An enrolled host that has not beaten."""
+    return tenant.enroll()
+
+
+def beaten(host: Host, clock: FrozenClock, *, times: int = 1) -> Host:
+    """The host beats steadily."""
+    for _ in range(times):
+        assert host.beat().status == 200
+        clock.advance(seconds=INTERVAL)
+    return host
+
+
+def events(tenant: Tenant, host: Host) -> list[str]:
+    """What happened to the agent."""
+    records = tenant.audit("agent", host.agent_id)
+    return [record["event"] for record in records if record["outcome"] == "success"]
+
+
+# ------------------------------------------------------------------------------ noticed
+
+
+def test_two_copies_are_noticed_by_the_third_beat(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    other = copy_of(host)
+    assert host.beat().status == 200
+    clock.advance(seconds=INTERVAL)
+    assert other.beat().status == 200
+    clock.advance(seconds=INTERVAL)
+    with counted() as requests:
+        answer = host.beat()
+    assert (answer.status, answer.code) == (403, "agent_quarantined")
+    # The transaction, and the evidence of the refusal.
+    assert requests.writes == ["UpdateItem", "TransactWriteItems", "PutItem"]
+    assert events(tenant, host)[-1] == "agent.quarantined"
+    for one in (host, other):
+        assert one.beat().code == "agent_quarantined"
+
+
+def test_the_record_names_both_copies(tenant: Tenant, host: Host, clock: FrozenClock) -> None:
+    noticed(tenant, host, clock)
+    shown = tenant.call("GET", f"/agents/{host.agent_id}").body
+    assert shown["status"] == "quarantined"
+    noted = shown["quarantine"]
+    assert (noted["reason"], noted["note"], len(noted["copies"])) == ("clone", None, 2)
+    present, returned = noted["copies"]
+    assert present["first_seen_at"] is not None
+    assert returned["first_seen_at"] is None
+    (record,) = (
+        one for one in tenant.audit("agent", host.agent_id) if one["event"] == "agent.quarantined"
+    )
+    assert record["detail"]["instances"] == [present["instance"], returned["instance"]]
+    assert record["detail"]["reason"] == "clone"
+
+
+@pytest.mark.parametrize("order", ["ABCA", "ABCB", "AABBA", "ABBBA"])
+def test_any_order_in_which_one_returns_is_noticed(
+    host: Host, clock: FrozenClock, order: str
+) -> None:
+    copies = {name: copy_of(host) for name in set(order)}
+    answers = []
+    for name in order:
+        answers.append(copies[name].beat().status)
+        clock.advance(seconds=INTERVAL / 2)
+    assert answers == [200] * (len(order) - 1) + [403]
+
+
+@pytest.mark.parametrize(("many", "interval"), [(2, 2), (10, 60), (30, 5), (100, 60), (10, 3600)])
+def test_clones_of_one_image_are_noticed_in_whatever_order_they_come(
+    tenant: Tenant, clock: FrozenClock, many: int, interval: int
+) -> None:
+    chance = random.Random(many * interval)  # noqa: S311 - the same order each time
+    quick = tenant.api.new_tenant(heartbeat_interval=interval)
+    host = quick.enroll()
+    due = [(chance.uniform(0, interval), number) for number in range(many)]
+    copies = [copy_of(host) for _ in range(many)]
+    start = clock.now
+    # By then every copy has had a few beats at most.
+    while clock.now - start <= (3 * interval + 60) * 1000:
+        due.sort()
+        at, number = due.pop(0)
+        clock.now = max(clock.now, start + int(at * 1000))
+        answer = copies[number].beat()
+        if answer.code == "agent_quarantined":
+            break
+        assert answer.status in {200, 429}, answer.body
+        wait = float(answer.headers["Retry-After"]) if answer.status == 429 else interval
+        due.append(((clock.now - start) / 1000 + wait, number))
+    assert status_of(quick, host) == "quarantined"
+
+
+def test_a_live_copy_is_noticed_beside_one_that_starts_again_and_again(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    other, beats = copy_of(host), 0
+    while status_of(tenant, host) != "quarantined":
+        assert host.beat().status in {200, 403, 429}
+        for _ in range(3):
+            clock.advance(seconds=INTERVAL / 4 + 1)
+            restarted(other).beat()
+        beats += 1
+        assert beats < 5
+
+
+def test_copies_that_come_back_after_an_outage_are_noticed(
+    tenant: Tenant, host: Host, swept: FrozenClock
+) -> None:
+    other = copy_of(host)
+    beaten(host, swept)
+    assert other.beat().status == 200
+    swept.advance(seconds=3600)
+    workers.sweep(None)
+    assert status_of(tenant, host) == "offline"
+    codes = []
+    for one in (host, other, host, other):
+        codes.append(one.beat().status)
+        swept.advance(seconds=INTERVAL)
+    assert codes == [200, 200, 403, 403]
+
+
+def test_a_copy_made_before_the_first_beat_is_noticed_too(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    noticed(tenant, host, clock)
+    assert events(tenant, host) == [
+        "agent.enrolled", "agent.online", "agent.restarted", "agent.quarantined",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", OF_A_WRITE, ids=str)
+def test_a_fault_of_the_quarantine_is_no_failure_and_one_change(
+    tenant: Tenant, host: Host, clock: FrozenClock, fault: Fault
+) -> None:
+    other = copy_of(host)
+    beaten(host, clock)
+    beaten(other, clock)
+    with injected(fault, on="TransactWriteItems"):
+        answer = host.beat()
+    assert (answer.status, answer.code) == (403, "agent_quarantined")
+    assert status_of(tenant, host) == "quarantined"
+    assert events(tenant, host).count("agent.quarantined") == 1
+
+
+# ------------------------------------------------------------------ never taken for a clone
+
+
+def test_a_lost_answer_is_none(tenant: Tenant, host: Host, clock: FrozenClock) -> None:
+    beaten(host, clock)
+    for _ in range(3):
+        with injected(LOST, on="UpdateItem"):
+            assert host.beat(nonce="n" * 16).status == 200
+        assert host.repeat_beat(nonce="n" * 16).status == 200
+        clock.advance(seconds=INTERVAL)
+    assert "agent.quarantined" not in events(tenant, host)
+
+
+@pytest.mark.parametrize("pause", [INTERVAL / 4, INTERVAL, 3600])
+def test_twenty_restarts_in_a_row_are_none(
+    tenant: Tenant, host: Host, clock: FrozenClock, pause: float
+) -> None:
+    for _ in range(20):
+        assert restarted(host).beat().status == 200
+        clock.advance(seconds=pause)
+    assert host.beat().status == 200
+    assert status_of(tenant, host) == "online"
+
+
+@pytest.mark.parametrize("late", [0.5, 10, 16, 29])
+@pytest.mark.parametrize("further", [0, 1], ids=["repeated", "not heard before"])
+@pytest.mark.parametrize("silent", [INTERVAL, 3600])
+def test_a_straggler_of_the_old_process_is_none_and_does_no_harm(
+    tenant: Tenant, host: Host, clock: FrozenClock, late: float, further: int, silent: float
+) -> None:
+    """A request of the old process arrives up to 29 seconds after the new one's first beat."""
+    assert host.beat(nonce="n" * 16).status == 200
+    old = copy.copy(host)
+    clock.advance(seconds=silent)
+    assert restarted(host).beat().status == 200
+    clock.advance(seconds=late)
+    old.sequence += further
+    answer = old.repeat_beat(nonce="n" * 16)
+    assert (answer.status, answer.code) == (429, "heartbeat_too_soon")
+    assert int(answer.headers["Retry-After"]) >= 30 - late
+    clock.advance(seconds=INTERVAL - late)
+    beaten(host, clock, times=3)
+    assert "agent.quarantined" not in events(tenant, host)
+
+
+def test_stragglers_of_a_process_before_the_last_are_none(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    assert host.beat().status == 200
+    first = copy.copy(host)
+    clock.advance(seconds=INTERVAL)
+    assert restarted(host).beat().status == 200
+    second = copy.copy(host)
+    clock.advance(seconds=INTERVAL / 4)
+    assert restarted(host).beat().status == 200
+    clock.advance(seconds=14)
+    for old in (first, second):
+        assert old.beat().code == "heartbeat_too_soon"
+    clock.advance(seconds=INTERVAL)
+    beaten(host, clock)
+    assert status_of(tenant, host) == "online"
+
+
+def test_the_same_instance_with_a_lower_sequence_is_none(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    beaten(host, clock)
+    snapshot = copy.copy(host)
+    beaten(host, clock, times=4)
+    assert snapshot.beat().code == "sequence_stale"
+    snapshot.sequence = 5
+    assert beaten(snapshot, clock).sequence == 6
+    assert status_of(tenant, host) == "online"
+
+
+@pytest.mark.parametrize("back", [0, 1, 3], ids=["equal", "lower", "much lower"])
+def test_an_earlier_instance_of_a_restored_snapshot_is_none(
+    tenant: Tenant, host: Host, clock: FrozenClock, back: int
+) -> None:
+    beaten(host, clock, times=5)
+    snapshot = copy.copy(host)
+    snapshot.sequence -= back + 1
+    beaten(restarted(host), clock)
+    # From here on only what was restored is there.
+    beaten(snapshot, clock, times=back + 4)
+    assert status_of(tenant, host) == "online"
+
+
+def test_an_earlier_instance_that_was_silent_for_long_is_none(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    beaten(host, clock, times=2)
+    snapshot = copy.copy(host)
+    beaten(restarted(host), clock, times=4)
+    beaten(snapshot, clock, times=6)
+    assert status_of(tenant, host) == "online"
+
+
+def test_offline_and_back_is_none(tenant: Tenant, host: Host, swept: FrozenClock) -> None:
+    for _ in range(3):
+        beaten(host, swept, times=2)
+        swept.advance(seconds=1200)
+        workers.sweep(None)
+        assert status_of(tenant, host) == "offline"
+        beaten(restarted(host), swept)
+    assert "agent.quarantined" not in events(tenant, host)
+
+
+def test_a_host_that_is_told_to_wait_and_waits_is_none(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    for _ in range(6):
+        assert beat_until_heard(restarted(host), clock).status == 200
+        assert beat_until_heard(host, clock).status == 200
+    assert status_of(tenant, host) == "online"
+
+
+# ------------------------------------------------------------------------------- evidence
+
+
+def test_the_beats_of_a_quarantined_agent_cost_one_record_a_minute(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    other = noticed(tenant, host, clock)
+    clock.now -= clock.now % 60_000
+    before = len(refusals_of(tenant, host.agent_id))
+    with counted() as requests:
+        for _ in range(5):
+            for one in (host, other):
+                assert one.beat().code == "agent_quarantined"
+                clock.advance(seconds=5)
+    assert requests.writes == ["UpdateItem", "PutItem", *["UpdateItem"] * 9]
+    assert len(refusals_of(tenant, host.agent_id)) == before + 1
+
+
+def test_a_quarantined_agent_may_do_nothing_else(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    noticed(tenant, host, clock)
+    assert host.call("GET", "/artifacts/art_" + "0" * 20).code == "agent_quarantined"
+    assert host.call("POST", "/runtime-key/rotate").code == "agent_quarantined"
+
+
+def test_a_revoke_ends_a_quarantined_agent(tenant: Tenant, host: Host, clock: FrozenClock) -> None:
+    other = noticed(tenant, host, clock)
+    assert tenant.call("POST", f"/agents/{host.agent_id}/revoke").body["status"] == "revoked"
+    assert [one.beat().code for one in (host, other)] == ["key_revoked", "key_revoked"]
+    assert tenant.call("GET", f"/agents/{host.agent_id}").body["quarantine"] is None
+
+
+def test_a_row_from_before_instances_were_noted_is_no_clone(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    beaten(host, clock)
+    set_presence(tenant, host.agent_id, _P.instance_since.remove(), _P.source_address.remove())
+    beaten(host, clock)
+    beaten(restarted(host), clock, times=2)
+    assert presence_of(tenant, host.agent_id).instance == host.instance

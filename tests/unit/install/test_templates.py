@@ -1,0 +1,122 @@
+"""What must hold for the install scripts as they are written, before anybody runs them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import tree_sitter_powershell
+from tree_sitter import Language, Node, Parser
+
+FOLDER = Path("chalicelib/install")
+SHELL = FOLDER / "install.sh"
+POWERSHELL = FOLDER / "install.ps1"
+BOTH = pytest.mark.parametrize("script", [SHELL, POWERSHELL], ids=lambda path: path.suffix)
+NAME = r"(?:ROLLCALL|RM|BACKEND|INSTALL)_[A-Z0-9_]+"
+# These stand in the agent's env file, and are never taken from the environment.
+OF_THE_ENV_FILE = {"ROLLCALL_AGENT_ID", "ROLLCALL_AGENT_API_KEY", "RM_AGENT_TOKEN"}
+
+
+def heading(script: Path) -> str:
+    """The comment at the top."""
+    lines = script.read_text().splitlines()
+    return "\n".join(lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))])
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["ROLLCALL_URL", "ROLLCALL_RELEASE_KEY_SHA256"])
+def test_each_place_that_the_control_plane_fills_in_stands_once_and_in_single_quotes(
+    script: Path, name: str
+) -> None:
+    assert script.read_text().count(f"@{name}@") == 1
+    assert f"='@{name}@'" in script.read_text().replace(" = ", "=")
+
+
+@BOTH
+def test_every_name_of_the_environment_is_documented_at_the_top(script: Path) -> None:
+    text = script.read_text()
+    top = heading(script)
+    used = set(re.findall(rf"(?<![@A-Z_])({NAME})(?![@A-Z_])", text[len(top) :]))
+    assert len(used) > 10
+    assert sorted(used - OF_THE_ENV_FILE - set(re.findall(NAME, top))) == []
+    assert sorted(set(re.findall(NAME, top)) - used) == []
+
+
+@BOTH
+def test_a_certificate_is_always_checked(script: Path) -> None:
+    text = script.read_text()
+    for name in ("--insecure", " -k ", "SkipCertificateCheck", "CertificateValidationCallback"):
+        assert name not in text.replace("it could hold --insecure", "")
+
+
+@BOTH
+def test_every_shell_reads_the_script_the_same(script: Path) -> None:
+    # Windows PowerShell takes a file without a byte order mark for one in the old code page.
+    text = script.read_bytes().decode("ascii")
+    assert "\r" not in text
+    assert "\t" not in text
+
+
+@BOTH
+def test_a_token_is_never_an_argument(script: Path) -> None:
+    assert not re.search(r"--token[ =\"]", script.read_text().replace("--token-file", ""))
+
+
+def test_nothing_stands_outside_of_a_function_that_could_do_something() -> None:
+    lines = SHELL.read_text().splitlines()
+    outside = [
+        line
+        for line in lines
+        if line and not line.startswith((" ", "#", "}", "install.sh", "END"))
+        if not re.match(r"[a-z_0-9]+\(\) \{", line)
+    ]
+    allowed = r"set -euo pipefail|readonly [A-Z0-9_]+='?[^$`]*'?"
+    assert [line for line in outside[:-1] if not re.fullmatch(allowed, line)] == [
+        "readonly VERSION_FORM='^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$'"
+    ]
+    assert outside[-1] == '{ main "$@"; }'
+
+
+def parsed(text: str) -> Node:
+    """The syntax tree of a PowerShell script."""
+    parser = Parser(Language(tree_sitter_powershell.language()))
+    return parser.parse(text.encode()).root_node
+
+
+def statements(root: Node) -> list[Node]:
+    """What a script does, in its order, without its comments."""
+    found = [child for child in root.children if child.type != "comment"]
+    return [inner for child in found for inner in child.children if inner.type != "comment"]
+
+
+def test_powershell_can_read_its_script() -> None:
+    assert not parsed(POWERSHELL.read_text()).has_error
+    # A brace too few is an error, or this test would prove nothing.
+    assert parsed(POWERSHELL.read_text().replace("} finally {", "finally {", 1)).has_error
+
+
+def test_the_powershell_script_is_one_function_called_on_its_last_line() -> None:
+    function, call = statements(parsed(POWERSHELL.read_text()))
+    assert function.type == "function_statement"
+    assert POWERSHELL.read_text().splitlines()[-1] == "if ($true) { Install-RollcallAgent @args }"
+    assert call.type == "if_statement"
+
+
+def test_a_powershell_script_that_was_cut_is_no_program() -> None:
+    text = POWERSHELL.read_text()
+    last = len(text) - len(text.splitlines()[-1]) - 1
+    ends = [match.end() for match in re.finditer("\n", text[:last])][::8]
+    for end in [*ends, *range(last + 1, len(text) - 1)]:
+        root = parsed(text[:end])
+        does = [node.type for node in statements(root) if node.type != "function_statement"]
+        # The first letters of the last line are no command that there is.
+        assert root.has_error or not does or text[last:end] in {"i", "if"}, f"cut at {end}"
+
+
+def test_both_scripts_ask_for_the_same_check_of_the_manifest() -> None:
+    for script in (SHELL, POWERSHELL):
+        text = script.read_text()
+        assert "rollcall-agent-manifest 1" in text
+        assert "it was altered. Nothing was installed." in text
+        assert "it was cut or altered. Nothing was installed." in text
