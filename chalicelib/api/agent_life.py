@@ -49,7 +49,7 @@ def split_agent(caller: Caller, agent_id: str) -> Response:
 def rotate_runtime_key(caller: Caller, agent_id: str) -> Response:
     """Show the agent a new key. The old one lives until the new one's first use."""
     del agent_id
-    requests.body(api.current_request, rotation_flow.RotateRequest, optional=True)
+    requests.query(api.current_request)
     now = runtime.current()
     key = rotation_flow.rotate(now.keyring, now.patience, caller.origin, caller.agent)
     return answer(
@@ -66,7 +66,7 @@ def rotate_runtime_key(caller: Caller, agent_id: str) -> Response:
 @api.route("/{agent_id}/runtime-key/request-rotation", methods=["POST"])
 def request_key_rotation(caller: Caller, agent_id: str) -> Response:
     """Let the agent's next beat tell it to rotate its key. Twice is as good as once."""
-    requests.body(api.current_request, rotation_flow.RotateRequest, optional=True)
+    requests.query(api.current_request)
     rotation_flow.request(runtime.current().patience, caller.origin, agent_id)
     return _shown(caller, agent_id)
 

@@ -28,7 +28,7 @@ class AgentFactsChanged(Detail, frozen=True, kw_only=True):
     facts_sha256: str
     previous_facts_sha256: str | None
     changed: int
-    paths: list[str] = []
+    paths: tuple[str, ...] = ()
 
 
 class AgentReplaced(Detail, frozen=True, kw_only=True):

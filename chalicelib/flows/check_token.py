@@ -3,12 +3,12 @@
 import msgspec
 
 from chalicelib.credentials.opaque import OpaqueClaims
-from chalicelib.errors import DomainError, Forbidden
+from chalicelib.errors import DomainError
 from chalicelib.evidence.record import Origin
 from chalicelib.flows import admission
 from chalicelib.flows.csr import facts_of
 from chalicelib.flows.enrollment import EnrollTools, ExchangeRequest
-from chalicelib.flows.exchange import _look_up, _record_refusal, _within_limits
+from chalicelib.flows.token_lookup import check_limits, look_up, record_refusal
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 
 
@@ -38,16 +38,13 @@ def check(
     """
     if request.csr is not None:
         facts_of(request.csr)
-    found = _look_up(origin, claims, request, None)
+    found = look_up(origin, claims, request, None)
     try:
-        if not found.enrolls:
-            raise Forbidden(
-                "The environment does not enroll agents now.", code="environment_closed"
-            )
+        found.check_open()
         _raise_if_refused(found.token, origin, request)
-        _within_limits(found.token, request)
+        check_limits(found.token, request)
     except DomainError as error:
-        _record_refusal(tools, origin, found.token, request, error)
+        record_refusal(tools, origin, found.token, request, error)
         raise
     token = found.token
     return Admitted(

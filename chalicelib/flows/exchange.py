@@ -3,46 +3,20 @@
 import hashlib
 from collections.abc import Iterator
 
-import msgspec
-
 from chalicelib.credentials.opaque import OpaqueClaims
-from chalicelib.errors import Conflict, DomainError, Forbidden, Gone, Malformed
-from chalicelib.evidence.events import EnrollmentFailed
+from chalicelib.errors import Conflict, DomainError, Gone
 from chalicelib.evidence.record import Origin
-from chalicelib.evidence.record import refusal as refusal_evidence
-from chalicelib.fields import MOST_LABELS
-from chalicelib.flows import admission, attempts, environment_control, replacement
+from chalicelib.flows import admission, replacement
 from chalicelib.flows.counting import Counters
 from chalicelib.flows.csr import CsrFacts, facts_of
 from chalicelib.flows.enrollment import Enrolled, EnrollTools, ExchangeRequest
 from chalicelib.flows.new_identity import Candidate, attempt_names
 from chalicelib.flows.replay import Replayable, replay
-from chalicelib.store import organizations, token_counters
+from chalicelib.flows.token_lookup import Found, check_limits, look_up, record_refusal
 from chalicelib.store.agent_identities import AgentIdentityItem
-from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row, token_row
-from chalicelib.store.organizations import OrganizationItem
-from chalicelib.store.table import read_all, read_as_one
+from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, receipt_row
+from chalicelib.store.table import read_as_one
 from chalicelib.store.transaction import Cancelled
-from chalicelib.telemetry import count
-
-
-class _Found(msgspec.Struct, frozen=True):
-    token: EnrollmentTokenItem
-    environment: OrganizationItem | None
-    receipt: EnrollmentTokenItem | None
-    counters: list[EnrollmentTokenItem]
-
-    @property
-    def enrolls(self) -> bool:
-        return self.environment is not None and self.environment.status == organizations.ACTIVE
-
-    @property
-    def interval(self) -> int:
-        return environment_control.of_row(self.environment, 0).interval
-
-    @property
-    def fingerprint_key(self) -> bytes | None:
-        return self.environment.fingerprint_key if self.environment is not None else None
 
 
 def exchange(
@@ -66,12 +40,9 @@ def exchange(
     idempotency = (
         hashlib.sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None
     )
-    found = _look_up(origin, claims, request, idempotency)
+    found = look_up(origin, claims, request, idempotency)
     try:
-        if not found.enrolls:
-            raise Forbidden(
-                "The environment does not enroll agents now.", code="environment_closed"
-            )
+        found.check_open()
         refused = admission.refusal(
             found.token,
             hostname=request.hostname,
@@ -88,46 +59,8 @@ def exchange(
         return _enrol(tools, origin, claims, found, request, csr, idempotency)
     except DomainError as error:
         if error.status < 500:  # noqa: PLR2004 - ours are no refusals
-            _record_refusal(tools, origin, found.token, request, error)
+            record_refusal(tools, origin, found.token, request, error)
         raise
-
-
-def _look_up(
-    origin: Origin, claims: OpaqueClaims, request: ExchangeRequest, idempotency: bytes | None
-) -> _Found:
-    """Token and receipt in one strongly consistent request, then what the token names."""
-    keys = [token_row(origin.organization, claims.id)]
-    if idempotency is not None:
-        keys.append(receipt_row(origin.organization, claims.id, idempotency))
-    token, *rest = read_all(keys)
-    if not isinstance(token, EnrollmentTokenItem):
-        # Of what names no token only the number is kept.
-        count("CredentialRejected", reason="enrollment_token_unknown")
-        raise admission.not_the_holder()
-    if not admission.holds_secret(token, claims.digest):
-        error = admission.not_the_holder()
-        attempts.record(origin, token, request, error)
-        raise error
-    environment, counters = _environment_and_counters(origin.organization, token)
-    receipt = rest[0] if rest and isinstance(rest[0], EnrollmentTokenItem) else None
-    return _Found(token, environment, receipt, counters)
-
-
-def _environment_and_counters(
-    organization: str, token: EnrollmentTokenItem
-) -> tuple[OrganizationItem | None, list[EnrollmentTokenItem]]:
-    """In one strongly consistent request; the token itself where it counts its uses itself."""
-    if not token.counters:
-        return organizations.find_environment(organization, str(token.environment)), [token]
-    environment, *rows = read_all(
-        [
-            organizations.environment_row(organization, str(token.environment)),
-            *token_counters.keys_of(organization, token),
-        ]
-    )
-    counters = [row for row in rows if isinstance(row, EnrollmentTokenItem)]
-    token_counters.sum_up(token, counters)
-    return environment if isinstance(environment, OrganizationItem) else None, counters
 
 
 def _twins_receipt(
@@ -152,7 +85,7 @@ def _twins_receipt(
 def _replayed(
     tools: EnrollTools,
     origin: Origin,
-    found: _Found,
+    found: Found,
     receipt: EnrollmentTokenItem,
     request: ExchangeRequest,
 ) -> Enrolled:
@@ -163,12 +96,12 @@ def _enrol(
     tools: EnrollTools,
     origin: Origin,
     claims: OpaqueClaims,
-    found: _Found,
+    found: Found,
     request: ExchangeRequest,
     csr: CsrFacts | None,
     idempotency: bytes | None,
 ) -> Enrolled:
-    _within_limits(found.token, request)
+    check_limits(found.token, request)
     names = attempt_names(request)
     name = next(names)
     candidate = Candidate.create(tools.keyring, origin, found.token, found.fingerprint_key, request)
@@ -202,7 +135,7 @@ def _enrol(
 
 
 def _enrolled(
-    origin: Origin, found: _Found, candidate: Candidate, name: str, csr: CsrFacts | None
+    origin: Origin, found: Found, candidate: Candidate, name: str, csr: CsrFacts | None
 ) -> Enrolled:
     return Enrolled(
         organization=origin.organization,
@@ -219,14 +152,6 @@ def _another(names: Iterator[str]) -> str:
     if name is None:
         raise Conflict("Another agent of this environment has this name.", code="name_taken")
     return name
-
-
-def _within_limits(token: EnrollmentTokenItem, request: ExchangeRequest) -> None:
-    if len({**request.labels, **(token.labels or {})}) > MOST_LABELS:
-        raise Malformed(
-            "Together with the token's there are too many labels.",
-            extra={"errors": [{"path": "labels", "message": f"at most {MOST_LABELS} in all"}]},
-        )
 
 
 def _wrote_it_before(cancelled: Cancelled, candidate: Candidate) -> bool:
@@ -246,28 +171,3 @@ def _raise_if_token_refused(cancelled: Cancelled, origin: Origin, request: Excha
         row, hostname=request.hostname, source_address=origin.source_address, now=origin.now
     )
     raise reason or admission.not_the_holder()
-
-
-def _record_refusal(
-    tools: EnrollTools,
-    origin: Origin,
-    token: EnrollmentTokenItem,
-    request: ExchangeRequest,
-    error: DomainError,
-) -> None:
-    tools.refusals.record(
-        refusal_evidence(
-            origin,
-            EnrollmentFailed(
-                token_id=token.token,
-                reason=error.code,
-                claimed_hostname=request.hostname,
-                claimed_name=request.name,
-            ),
-            error.code,
-            resource=("enrollment_token", token.token),
-            project=token.project,
-            environment=token.environment,
-        )
-    )
-    attempts.record(origin, token, request, error)

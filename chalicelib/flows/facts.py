@@ -12,7 +12,7 @@ from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import Hostname, Sha256, ShortText
 from chalicelib.flows import agent_access, facts_document
 from chalicelib.flows.contention import Patience
-from chalicelib.store import agent_facts, agent_identities, audit_records, presence_writes
+from chalicelib.store import agent_facts, audit_records, machines, presence_writes
 from chalicelib.store.agent_facts import facts_row
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import AgentPresenceItem
@@ -68,6 +68,7 @@ def receive(
     """
     facts_document.check(request.facts)
     sha256 = bytes.fromhex(request.facts_sha256)
+    joins = True
     for _ in patience.rounds():
         seen = _look(origin, claims)
         known = seen.facts
@@ -78,8 +79,11 @@ def receive(
                 return False
         elif known is not None:
             _raise_if_too_soon(known, origin.now)
-        if _transaction(origin, claims, seen, request.facts, sha256).write() is None:
+        cancelled = _transaction(origin, claims, seen, request, joins=joins).write()
+        if cancelled is None:
             return True
+        # Where too many live on its machine, that is noted on the identity alone.
+        joins = joins and "machine" not in cancelled.refused
     raise AssertionError("unreachable: patience raises")
 
 
@@ -107,9 +111,10 @@ def _raise_if_too_soon(known: AgentIdentityItem, now: int) -> None:
 
 
 def _transaction(
-    origin: Origin, claims: RuntimeClaims, seen: _Seen, facts: dict[str, Any], sha256: bytes
+    origin: Origin, claims: RuntimeClaims, seen: _Seen, request: FactsRequest, *, joins: bool
 ) -> Transaction:
-    stored = facts_document.kept(facts, seen.fingerprint_key)
+    sha256 = bytes.fromhex(request.facts_sha256)
+    stored = facts_document.kept(request.facts, seen.fingerprint_key)
     known = seen.facts
     fresh = facts_document.differences(dict(known.facts or {}), stored) if known is not None else []
     transaction = Transaction()
@@ -125,11 +130,32 @@ def _transaction(
     )
     presence_writes.note_facts(transaction, seen.presence, sha256)
     if seen.identity is not None:
-        listed = _listed(seen.identity, facts)
-        if listed:
-            agent_identities.keep_current(transaction, seen.identity, listed)
+        _keep_identity_current(transaction, origin, seen, seen.identity, request.facts, joins=joins)
     audit_records.put(transaction, _evidence(origin, claims, seen, sha256, fresh))
     return transaction
+
+
+def _keep_identity_current(
+    transaction: Transaction,
+    origin: Origin,
+    seen: _Seen,
+    identity: AgentIdentityItem,
+    facts: dict[str, Any],
+    *,
+    joins: bool,
+) -> None:
+    """What lists show of a host, and its machine: a copy of an agent comes without one."""
+    changed: dict[str, str | bytes] = {**_listed(identity, facts)}
+    machine = machines.fingerprint(seen.fingerprint_key, facts_document.machine_id(facts))
+    known, agent = identity.machine_fingerprint, identity.agent_id
+    if machine is not None and machine != known:
+        changed["machine_fingerprint"] = machine
+        if joins:
+            machines.join(transaction, origin.organization, machine, agent)
+        if known is not None:
+            machines.leave(transaction, origin.organization, bytes(known), {agent}, "left")
+    if changed:
+        agent_facts.keep_current(transaction, identity, changed)
 
 
 def _bounded(

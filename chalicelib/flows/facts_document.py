@@ -17,7 +17,7 @@ _LONGEST_TEXT = 1024
 _LARGEST_NUMBER = 2**64
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_PLACE = 200
-_MACHINE_IDS = frozenset({"machine_id", "machine_id_sha256"})
+_MACHINE_IDS = ("machine_id", "machine_id_sha256")
 _VOLATILE = frozenset({"bytes_sent", "bytes_received"})
 # What an element of a list is known by, so that another one before it changes nothing about it.
 _NAMES = ("name", "mount")
@@ -62,6 +62,11 @@ def _bad(place: str, message: str) -> Malformed:
         "The facts are not valid.",
         extra={"errors": [{"path": place[:_LONGEST_PLACE], "message": message}]},
     )
+
+
+def machine_id(facts: dict[str, Any]) -> str | None:
+    """The machine id that a host claims, as its exchange claims it; None where it says none."""
+    return next((facts[name] for name in _MACHINE_IDS if isinstance(facts.get(name), str)), None)
 
 
 def kept(facts: dict[str, Any], key: bytes | None) -> dict[str, Any]:

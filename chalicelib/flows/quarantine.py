@@ -68,7 +68,7 @@ def quarantine(patience: Patience, origin: Origin, agent: str, note: str | None)
             return
         transaction = Transaction()
         presence_changes.quarantine(transaction, found.presence)
-        noted = {
+        noted: dict[str, object] = {
             "reason": "operator",
             "since": rfc3339(origin.now),
             "note": note,

@@ -119,7 +119,7 @@ def add_end(
 ) -> None:
     """Add an identity's end with its evidence; presence and machine are the caller's to add."""
     organization, agent = origin.organization, row.agent_id
-    agent_identities.revoke(transaction, organization, agent, now=origin.now, forget=forget)
+    agent_identities.revoke(transaction, row, now=origin.now, forget=forget)
     # The name is free for the host's next identity.
     agent_identities.release_name(
         transaction, organization, agent, environment=str(row.environment), name=str(row.name)

@@ -1,7 +1,5 @@
 """Rotation of a runtime key: the new one is pending until its first use (law 5)."""
 
-import msgspec
-
 from chalicelib.credentials.runtime_key import RuntimeClaims
 from chalicelib.credentials.signing import Keyring
 from chalicelib.errors import Conflict, NotFound, TooMany
@@ -17,10 +15,6 @@ from chalicelib.store.transaction import Transaction
 
 SCOPE = "agent:heartbeat"
 SHORTEST_MS = 60_000
-
-
-class RotateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing has to be said."""
 
 
 def rotate(

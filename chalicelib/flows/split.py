@@ -12,7 +12,7 @@ from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import EnrollmentReplayed
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Nonce
-from chalicelib.flows import environment_control, new_copy, presence_verdict
+from chalicelib.flows import agent_access, environment_control, new_copy, presence_verdict
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.enrollment import Enrolled, IssuedKey, issue_key
 from chalicelib.flows.new_copy import Copy
@@ -80,6 +80,7 @@ def split(
         Conflict: there is nothing to take: `not_split`.
     """
     if idempotency_key is None:
+        agent_access.authorize(claims, SCOPE)
         raise Malformed("Send an Idempotency-Key.", code="idempotency_key_required")
     copy = Copy.create(
         tools.keyring,

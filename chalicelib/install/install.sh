@@ -477,11 +477,12 @@ show_schedules() {
 remove_service() {
   if [ -x "$bin" ]; then
     "$bin" service uninstall </dev/null || fail 'the service could not be removed; the line above says why.'
-  elif [ -d "$SYSTEMD_RUNS" ]; then # of a run that was killed
+  elif [ -d "$SYSTEMD_RUNS" ]; then # the agent, which knows how, is gone
     systemctl disable --now rollcall-agent.service 2>/dev/null || true
     rm -f "${DROP_IN%.d/*}"
   else
-    warn "$bin is gone, so its service stays. Next: sudo launchctl bootout system/$LAUNCHD_LABEL, and remove its property list."
+    launchctl bootout system/rollcall-agent 2>/dev/null || true
+    rm -f /Library/LaunchDaemons/rollcall-agent.plist
   fi
   if [ -d "${DROP_IN%/*}" ]; then
     rm -f "$DROP_IN" "$DROP_IN.new"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib.store.agent_identities import AgentIdentityItem
+from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem
 from chalicelib.store.table import Key
 from chalicelib.store.transaction import Transaction
 
@@ -44,3 +44,21 @@ def put(
     )
     unmoved = _Item.revision == revision if before is not None else _Item.pk.does_not_exist()
     transaction.put("facts", row, unmoved)
+
+
+def keep_current(
+    transaction: Transaction, row: AgentIdentityItem, values: dict[str, str | bytes]
+) -> None:
+    """Add what a host says of itself anew (part `identity`), unless the row was changed.
+
+    `hostname`, `os`, `arch` or `machine_fingerprint`.
+    """
+    transaction.update(
+        "identity",
+        _Item(row.pk),
+        [
+            *(getattr(_Item, name).set(value) for name, value in values.items()),
+            _Item.revision.set(int(row.revision) + 1),
+        ],
+        (_Item.revision == row.revision) & (_Item.status == ACTIVE),
+    )

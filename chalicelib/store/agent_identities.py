@@ -223,17 +223,6 @@ def change(
     )
 
 
-def keep_current(transaction: Transaction, row: AgentIdentityItem, values: dict[str, str]) -> None:
-    """Add what a host says of itself anew: `hostname`, `os` or `arch` (part `identity`)."""
-    item = AgentIdentityItem
-    transaction.update(
-        "identity",
-        item(row.pk),
-        [getattr(item, name).set(value) for name, value in values.items()],
-        item.status == ACTIVE,
-    )
-
-
 def note_quarantine(
     transaction: Transaction, organization: str, agent: str, quarantine: dict[str, Any]
 ) -> None:
@@ -261,27 +250,28 @@ def note_release(
 
 
 def revoke(
-    transaction: Transaction,
-    organization: str,
-    agent: str,
-    *,
-    now: int,
-    forget: bool = False,
+    transaction: Transaction, seen: AgentIdentityItem, *, now: int, forget: bool = False
 ) -> None:
     """Add the identity's end (part `identity`); refused where it is unknown or ended already.
 
+    And where it moved to another machine than the one that it was seen on, and leaves with this.
     With `forget` it leaves the lists, too.
     """
-    item = AgentIdentityItem
+    item, machine = AgentIdentityItem, seen.machine_fingerprint
+    there = (
+        item.machine_fingerprint == machine
+        if machine is not None
+        else item.machine_fingerprint.does_not_exist()
+    )
     transaction.update(
         "identity",
-        item(f"{organization}#{agent}"),
+        item(seen.pk),
         [
             item.status.set(REVOKED),
             item.revoked_at.set(now),
             *(_forgotten(now) if forget else ()),
         ],
-        item.pk.exists() & (item.status != REVOKED),
+        item.pk.exists() & (item.status != REVOKED) & there,
     )
 
 

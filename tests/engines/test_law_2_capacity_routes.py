@@ -10,8 +10,9 @@ from chalicelib.credentials import enrollment_token
 from chalicelib.permissions import Role
 from chalicelib.store.attempts import MOST_A_MINUTE
 from tests.engines.capacity import consumed
-from tests.engines.steady_hosts import steady
+from tests.engines.steady_hosts import know_environment, steady
 from tests.functional.api import Answer, Tenant
+from tests.functional.laws.copies import copy_of, noticed
 from tests.functional.laws.stories import ARTIFACT
 from tests.functional.people import person
 from tests.functional.world import organization_key_with
@@ -95,6 +96,55 @@ def revoke_agent(tenant: Tenant) -> Callable[[], Answer]:
     return lambda: tenant.call("POST", path, {})
 
 
+def quarantine(tenant: Tenant) -> Callable[[], Answer]:
+    path = f"/agents/{steady(tenant).agent_id}/quarantine"
+    return lambda: tenant.call("POST", path, {})
+
+
+def release(tenant: Tenant) -> Callable[[], Answer]:
+    agent = steady(tenant).agent_id
+    tenant.call("POST", f"/agents/{agent}/quarantine", {})
+    return lambda: tenant.call("POST", f"/agents/{agent}/release", {"decision": "keep"})
+
+
+def split(tenant: Tenant) -> Callable[[], Answer]:
+    host = steady(tenant)
+    other = noticed(tenant, host, tenant.api.clock)
+    tenant.call("POST", f"/agents/{host.agent_id}/release", {"decision": "split"})
+    body, headers = {"instance": other.instance}, {"Idempotency-Key": KEY}
+    return lambda: other.call("POST", "/split", body, headers=headers)
+
+
+def split_again(tenant: Tenant) -> Callable[[], Answer]:
+    ask = split(tenant)
+    ask()
+    return ask
+
+
+def rotate(tenant: Tenant) -> Callable[[], Answer]:
+    host = steady(tenant)
+    return lambda: host.call("POST", "/runtime-key/rotate")
+
+
+def request_rotation(tenant: Tenant) -> Callable[[], Answer]:
+    path = f"/agents/{steady(tenant).agent_id}/runtime-key/request-rotation"
+    return lambda: tenant.call("POST", path)
+
+
+def beat_with_news(tenant: Tenant) -> Callable[[], Answer]:
+    host = steady(tenant)
+    tenant.call("POST", f"/agents/{host.agent_id}/runtime-key/request-rotation")
+    return host.beat
+
+
+def beat_of_a_copy(tenant: Tenant) -> Callable[[], Answer]:
+    host = steady(tenant)
+    copy_of(host).beat()
+    tenant.api.clock.advance(seconds=60)
+    know_environment(tenant)
+    return host.beat
+
+
 def revoke_token(tenant: Tenant) -> Callable[[], Answer]:
     path = f"/agent-enrollment/tokens/{tenant.mint()['enrollment_token_id']}/revoke"
     return lambda: tenant.call("POST", path, {})
@@ -128,6 +178,14 @@ ROUTES: list[tuple[Route, int, tuple[int, int]]] = [
     (revoke_token, 200, (6, 5)),
     (announce, 201, (7, 2)),
     (artifact, 404, (0, 2)),
+    (quarantine, 200, (0, 0)),
+    (release, 200, (0, 0)),
+    (split, 201, (0, 0)),
+    (split_again, 200, (0, 0)),
+    (rotate, 201, (0, 0)),
+    (request_rotation, 200, (0, 0)),
+    (beat_with_news, 200, (2, 0)),
+    (beat_of_a_copy, 403, (0, 0)),
 ]
 
 

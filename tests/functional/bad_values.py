@@ -224,7 +224,6 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "note": NO_NOTE,
     },
     "SplitRequest": {"instance": NO_NONCE},
-    "RotateRequest": {},
     "HeartbeatRequest": {
         "sequence": [*NO_NUMBER, 2**53 + 1],
         "nonce": NO_NONCE,

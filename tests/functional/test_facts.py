@@ -272,3 +272,54 @@ def test_a_lost_answer_or_a_conflict_keeps_the_facts_once(
     assert (answer.status, answer.body["changed"]) == (200, True)
     events = [record["event"] for record in tenant.audit("agent", host.agent_id)]
     assert events.count("agent.facts_changed") == 1
+
+
+# --------------------------------------------------------------- the machine that facts claim
+
+
+def _same_machine(tenant: Tenant, host: Host) -> list[str]:
+    found = tenant.call("GET", f"/agents/{host.agent_id}").body["same_machine"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_an_agent_that_came_without_a_machine_is_put_on_the_one_that_its_facts_claim(
+    tenant: Tenant, host: Host
+) -> None:
+    other = tenant.enroll(machine_id=MACHINE)
+    assert _same_machine(tenant, other) == []
+    put(host, 1)
+    assert _same_machine(tenant, other) == [host.agent_id]
+    assert _same_machine(tenant, host) == [other.agent_id]
+
+
+def test_an_agent_that_moves_leaves_its_former_machine(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    other = tenant.enroll(machine_id=MACHINE)
+    put(host, 1)
+    clock.advance(seconds=10)
+    put(host, 2, {**FACTS, "machine_id_sha256": f"{MARK}-another"})
+    assert _same_machine(tenant, other) == _same_machine(tenant, host) == []
+    moved = tenant.enroll(machine_id=f"{MARK}-another")
+    assert _same_machine(tenant, moved) == [host.agent_id]
+
+
+def test_a_revoke_during_a_move_leaves_no_machine_with_a_dead_agent(
+    tenant: Tenant, host: Host
+) -> None:
+    with interleaved(lambda: put(host, 1), on="TransactWriteItems") as moved:
+        revoked = tenant.call("POST", f"/agents/{host.agent_id}/revoke", {})
+    assert (moved[0].status, revoked.status) == (200, 200)
+    assert not any("agents" in row for row in rows_of(tenant, "agent_identities"))
+
+
+def test_a_machine_that_is_full_keeps_the_facts_all_the_same(tenant: Tenant, host: Host) -> None:
+    from chalicelib.store.machines import MOST_AGENTS
+
+    token = tenant.mint(max_uses=MOST_AGENTS)
+    for number in range(MOST_AGENTS):
+        said = {"hostname": f"full-{number}", "machine_id": MACHINE}
+        assert tenant.exchange(token["token"], **said).status == 201
+    assert put(host, 1).status == 200
+    assert len(_same_machine(tenant, host)) == MOST_AGENTS

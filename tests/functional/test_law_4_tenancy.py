@@ -31,7 +31,7 @@ NO_IDENTIFIER = {
     # An export of what another tenant has is empty, and says no more: see its own tests.
     "since", "until", "resource_type", "resource_id",
     "heartbeat_interval_seconds", "slowdown_seconds", "agent_rollout_percent",
-    "replace_machine", "replace_offline_seconds", "facts", "facts_sha256",
+    "replace_machine", "replace_offline_seconds", "facts", "facts_sha256", "decision",
     # The projects of an invitation are named by the keys of a map: see test_invitations.
     "role", "projects", "scopes", "overlap_seconds", "invitation", "username", "password",
     "display_name", "cookie", "keep_current", "current_password", "new_password",

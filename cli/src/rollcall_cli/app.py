@@ -13,6 +13,7 @@ import typer
 from rollcall_cli import __version__, surroundings
 from rollcall_cli.commands import (
     agent,
+    agent_life,
     attempts,
     audit,
     environment,
@@ -40,6 +41,7 @@ login.add_to(app)
 places.add_to(app)
 agent.app.command("watch")(watch.watch)
 machine.add_to(agent.app)
+agent_life.add_to(agent.app)
 app.add_typer(token.app, name="token")
 app.add_typer(agent.app, name="agent")
 app.add_typer(environment.app, name="environment")

@@ -102,3 +102,15 @@ def test_an_enrollment_that_could_not_be_written_is_written_later_with_the_token
         "ROLLCALL_AGENT_API_KEY=rca_key",
     ]
     assert any("in the env file now" in line for line in stage.lines.results)
+
+
+def test_no_key_is_rotated_while_a_later_write_would_bring_the_old_one_back(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, online(rotate_key=True))
+    disk = Disk(refusals=10)
+    # It works again before it is tried again: only then could a rotation get in between.
+    stage.persistence.owe(disk.write)
+    stage.run()
+    assert disk.writes == 7
+    assert stage.calls("/rotate") == []

@@ -1,0 +1,111 @@
+"""An agent's life: quarantine and its end, a new runtime key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rollcall_cli import surroundings
+from rollcall_cli.exits import usage
+from rollcall_cli.lists import show_one
+from rollcall_cli.options import Agent, AsJson, Environment, Note, Yes
+from rollcall_cli.surroundings import Operator
+from rollcall_cli.text import clean
+
+DECISIONS = ("keep", "split")
+
+
+def add_to(agents: typer.Typer) -> None:
+    """Add these commands to those of agents."""
+    agents.command("quarantine")(quarantine)
+    agents.command("release")(release)
+    agents.command("rotate-key")(rotate_key)
+
+
+def quarantine(
+    context: typer.Context,
+    agent: Agent,
+    *,
+    environment: Environment = None,
+    note: Note = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop an agent until it is released. It keeps its runtime key."""
+    with surroundings.operator(context) as operator:
+        agent_id = _id(operator, agent, environment)
+        operator.screen.confirm(f"Quarantine {agent} ({agent_id})?", yes=yes)
+        body = {"note": note} if note else {}
+        changed = operator.plane.post("agents", agent_id, "quarantine", body=body)
+        _say(operator, changed, "is quarantined", as_json=as_json)
+
+
+def release(
+    context: typer.Context,
+    agent: Agent,
+    decision: Annotated[
+        str,
+        typer.Argument(
+            help="keep: the agent goes on. split: a copy of it gets an identity of its own."
+        ),
+    ],
+    *,
+    instance: Annotated[
+        str | None,
+        typer.Option("--instance", help="With split: which copy; without it, the newer one."),
+    ] = None,
+    environment: Environment = None,
+    note: Note = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """End an agent's quarantine."""
+    if decision not in DECISIONS:
+        raise usage("An agent is released with keep or with split.")
+    if instance is not None and decision != "split":
+        raise usage("--instance goes with split.")
+    with surroundings.operator(context) as operator:
+        agent_id = _id(operator, agent, environment)
+        if not yes:
+            _show_copies(operator, operator.plane.get("agents", agent_id))
+        operator.screen.confirm(f"Release {agent} ({agent_id}): {decision}?", yes=yes)
+        body = {"decision": decision, "instance": instance, "note": note}
+        given = {name: value for name, value in body.items() if value is not None}
+        changed = operator.plane.post("agents", agent_id, "release", body=given)
+        _say(operator, changed, "is released", as_json=as_json)
+
+
+def rotate_key(
+    context: typer.Context,
+    agent: Agent,
+    *,
+    environment: Environment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask an agent to take a new runtime key with its next beat."""
+    with surroundings.operator(context) as operator:
+        agent_id = _id(operator, agent, environment)
+        changed = operator.plane.post("agents", agent_id, "runtime-key", "request-rotation")
+        _say(operator, changed, "is to rotate its key with its next beat", as_json=as_json)
+
+
+def _show_copies(operator: Operator, agent: dict[str, Any]) -> None:
+    for copy in (agent.get("quarantine") or {}).get("copies") or ():
+        said = {name: clean(str(value)) for name, value in copy.items() if value is not None}
+        operator.screen.note(
+            f"Copy {said.get('instance')}: last heard {said.get('last_seen_at')} "
+            f"from {said.get('source_address', 'an unknown address')}."
+        )
+
+
+def _id(operator: Operator, agent: str, environment: str | None) -> str:
+    within = operator.names.environment(environment) if environment else None
+    return operator.names.agent(agent, within)
+
+
+def _say(operator: Operator, agent: dict[str, Any], what: str, *, as_json: bool) -> None:
+    if as_json:
+        show_one(operator, agent, as_json=True)
+    else:
+        operator.screen.result(f"{agent.get('agent_id')} {what}.")
