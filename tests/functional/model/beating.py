@@ -56,6 +56,7 @@ class Beat(Operation):
                 event, organization = "agent.heartbeat.refused", agent.organization
                 state.refused(event, str(answer.code), organization, agent.id)
             return True
+        agent.use(self.key)
         if agent.status != "online":
             state.happened("agent.online", agent.organization, agent.id)
         elif agent.instance != self.instance:

@@ -106,7 +106,8 @@ def observed(snapshot: Snapshot) -> Rendered:
 def _presence(row: Rendered) -> tuple[Any, ...]:
     due = int(row["due"].split("#")[0]) if "due" in row else None
     fields = (row.get(name) for name in ("i", "q", "b", "l", "n"))
-    return (row["s"], row["k"].hex(), *fields, due)
+    pending = row["p"].hex() if row.get("p") not in (None, row["k"]) else None
+    return (row["s"], row["k"].hex(), pending, *fields, due)
 
 
 def expected(state: State) -> Rendered:
@@ -144,6 +145,7 @@ def expected(state: State) -> Rendered:
             pk: (
                 agent.status,
                 sha256(agent.key.raw),
+                sha256(agent.pending.raw) if agent.pending else None,
                 agent.instance,
                 agent.sequence,
                 agent.nonce,

@@ -8,6 +8,7 @@ from tests.functional.model.beating import Beat, Sweep
 from tests.functional.model.checks import Run
 from tests.functional.model.enrolling import Exchange, Mint
 from tests.functional.model.keeping import CONTENTS, OTHER, Announce, Download, Verify
+from tests.functional.model.living import Quarantine, Release, Rotate
 from tests.functional.model.operations import Operation
 from tests.functional.model.revoking import (
     CascadeToItsEnd,
@@ -25,10 +26,15 @@ OF_A_TOKEN = (
     "exchange", "first key", "first key", "first key", "second key", "named", "revoke", "cascade",
 )  # fmt: skip
 ONLY_ALONE = ("forged", "foreign revoke")
-BEATS = ("beat", "beat", "beat", "repeat", "other nonce", "stale", "jump", "restart")
+BEATS = (
+    "beat", "beat", "beat", "beat with pending key", "repeat", "other nonce", "stale", "jump",
+    "restart",
+)  # fmt: skip
+LIFE = ("rotate", "quarantine", "release", "release")
 OF_AN_AGENT = (
     "beat", "beat", "repeat", "restart", "replay", "replay", "revoke", "revoke token",
     "announce", "announce", "verify", "verify", "sweep", "play",
+    "quarantine", "release", "rotate", "beat with pending key",
 )  # fmt: skip
 
 
@@ -84,6 +90,8 @@ class Kinds:
     def beat(self, agent: Agent, kind: str, *, old_key: bool = False) -> Beat:
         """A heartbeat: the next one, or one that stands out."""
         key = agent.old_keys[-1] if old_key and agent.old_keys else agent.key
+        if kind == "beat with pending key":
+            key = agent.pending or key
         number = next(self._numbers)
         fresh, instance = f"nonce-{number:012d}", f"instance-{number:012d}"
         sequence = agent.sequence or 0
@@ -131,7 +139,7 @@ class Kinds:
     ) -> Sequence[Operation]:
         """Something that happens to an agent, at once with what was chosen before."""
         agent = self._state.agents[identifier]
-        if kind in {"beat", "repeat", "restart"}:
+        if kind in {"beat", "repeat", "restart", "beat with pending key"}:
             beats = [one for one in before if isinstance(one, Beat)]
             # A second beat may be the first one, sent again.
             return [beats[0] if beats and kind == "repeat" else self.beat(agent, kind)]
@@ -145,6 +153,9 @@ class Kinds:
             "revoke": RevokeAgent(agent.organization, identifier),
             "revoke token": RevokeToken(agent.organization, agent.token, cascade=False),
             "announce": self.announce(agent),
+            "quarantine": Quarantine(agent.organization, identifier),
+            "release": Release(agent.organization, identifier),
+            "rotate": Rotate(identifier, agent.key),
         }
         return [operations[kind]]
 

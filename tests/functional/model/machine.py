@@ -22,6 +22,7 @@ from tests.functional.model.kinds import (
     BEATS,
     HOSTS,
     IDEMPOTENCY_KEYS,
+    LIFE,
     OF_A_TOKEN,
     OF_AN_AGENT,
     ONLY_ALONE,
@@ -145,6 +146,10 @@ class ControlPlane(RuleBasedStateMachine):
         self._run.state.clock.advance(seconds=later)
         again = self._run.step(self._kinds.of_a_token(token, "first key"))
         return self._made([*first, *again])
+
+    @rule(agent=agents, kind=st.sampled_from(LIFE))
+    def live_on(self, agent: str, kind: str) -> None:
+        self._run.step(*self._kinds.of_an_agent(agent, kind, []))
 
     @rule(agent=agents, foreign=OFTEN_NOT)
     def revoke_agent(self, agent: str, foreign: bool) -> None:

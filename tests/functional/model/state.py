@@ -83,6 +83,10 @@ class Agent:
     next_allowed: int | None = None
     due: int | None = None
     old_keys: list[Key] = field(default_factory=list)
+    pending: Key | None = None
+    rotated_at: int | None = None
+    was: str | None = None
+    released: bool = False
 
     @property
     def lives(self) -> bool:
@@ -93,9 +97,21 @@ class Agent:
         """Why a key is refused on every route of the agent, or None."""
         if key.expires_at <= now:
             return 401, "key_expired"
-        if key.raw != self.key.raw:
+        if key.raw != self.key.raw and not self.is_pending(key):
             return 401, "key_superseded"
-        return (401, "key_revoked") if not self.lives else None
+        if not self.lives:
+            return 401, "key_revoked"
+        return (403, "agent_quarantined") if self.status == "quarantined" else None
+
+    def is_pending(self, key: Key) -> bool:
+        """Whether a rotation gave it out and nobody used it."""
+        return self.pending is not None and key.raw == self.pending.raw
+
+    def use(self, key: Key) -> None:
+        """The first use of a pending key makes it the agent's."""
+        if self.pending is not None and self.is_pending(key):
+            self.old_keys.append(self.key)
+            self.key, self.pending = self.pending, None
 
     def seen_as(self, now: int) -> str:
         """The honest status."""

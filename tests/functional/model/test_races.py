@@ -58,6 +58,26 @@ def _for_an_agent(*names: str, beats: bool = True, announced: bool = False) -> P
     return pair
 
 
+def _for_a_rotated(name: str) -> Pair:
+    def pair(run: Run, kinds: Kinds) -> Sequence[Operation]:
+        agent = _agent(run, kinds)
+        run.lead_up(*kinds.of_an_agent(agent, "rotate", []))
+        run.state.clock.advance(seconds=60)
+        both = (name, "rotate")
+        return [one for kind in both for one in kinds.of_an_agent(agent, kind, [])]
+
+    return pair
+
+
+def _for_a_quarantined(*names: str) -> Pair:
+    def pair(run: Run, kinds: Kinds) -> Sequence[Operation]:
+        agent = _agent(run, kinds)
+        run.lead_up(*kinds.of_an_agent(agent, "quarantine", []))
+        return [one for kind in names for one in kinds.of_an_agent(agent, kind, [])]
+
+    return pair
+
+
 def _when_missed(run: Run, kinds: Kinds) -> Sequence[Operation]:
     agent = _agent(run, kinds)
     run.state.clock.advance(hours=7)
@@ -78,6 +98,20 @@ PAIRS = {
     "two heartbeats": _for_an_agent("beat", "beat"),
     "a heartbeat sent twice": _for_an_agent("beat", "repeat"),
     "a heartbeat and a restart": _for_an_agent("beat", "restart"),
+    "two rotations": _for_an_agent("rotate", "rotate"),
+    "a rotation and a heartbeat": _for_an_agent("rotate", "beat"),
+    "a rotation and a revoke": _for_an_agent("rotate", "revoke"),
+    "a rotation and a quarantine": _for_an_agent("rotate", "quarantine"),
+    "the first use of a key and another rotation": _for_a_rotated("beat with pending key"),
+    "a heartbeat and a quarantine": _for_an_agent("beat", "quarantine"),
+    "a restart and a quarantine": _for_an_agent("restart", "quarantine"),
+    "the first heartbeat and a quarantine": _for_an_agent("beat", "quarantine", beats=False),
+    "a replay and a quarantine": _for_an_agent("replay", "quarantine", beats=False),
+    "two quarantines": _for_an_agent("quarantine", "quarantine"),
+    "a revoke and a quarantine": _for_an_agent("revoke", "quarantine"),
+    "two releases": _for_a_quarantined("release", "release"),
+    "a release and a heartbeat": _for_a_quarantined("release", "beat"),
+    "a release and a revoke": _for_a_quarantined("release", "revoke"),
     "two revokes": _for_an_agent("revoke", "revoke"),
     "two announcements": _for_an_agent("announce", "announce"),
     "an announcement and a verdict": _for_an_agent("announce", "verify", announced=True),
