@@ -203,7 +203,7 @@ def _evidence(
             facts_sha256=sha256.hex(),
             previous_facts_sha256=bytes(before).hex() if before is not None else None,
             changed=len(fresh),
-            paths=[change["path"][:_LONGEST_PATH] for change in fresh[:_MOST_PATHS]],
+            paths=tuple(change["path"][:_LONGEST_PATH] for change in fresh[:_MOST_PATHS]),
         ),
         resource=("agent", claims.agent),
         project=seen.presence.project,

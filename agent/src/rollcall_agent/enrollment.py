@@ -26,7 +26,6 @@ from rollcall_agent.say import Say, clean
 from rollcall_agent.secret import Secret, is_credential
 from rollcall_agent.settings import IDEMPOTENCY_KEY, TOKEN_FINGERPRINT, Identity
 
-LONGEST_INTERVAL: Final = 86400.0
 EXCHANGE_PATH: Final = "/api/v1/agent-enrollment/exchange"
 CONSUMED: Final = "consumed during enrollment"
 SAFE_TO_REPEAT: Final = (
@@ -66,13 +65,11 @@ class Enrolled:
     Attributes:
         name: What the control plane calls the agent; None where it was enrolled before.
         persisted: Whether the identity is on disk.
-        interval: How often it is to beat, as far as the control plane said so.
     """
 
     identity: Identity
     name: str | None
     persisted: bool = True
-    interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,12 +100,8 @@ class Enrollment:
         idempotency_key = self._remember_attempt(file, ask)
         answer = self._exchange(ask, idempotency_key)
         identity = identity_of(answer)
-        return Enrolled(
-            identity,
-            clean(answer.text("name") or "", 128),
-            self._persist(file, ask, identity),
-            answer.number("heartbeat_interval_seconds", 1, LONGEST_INTERVAL),
-        )
+        name = clean(answer.text("name") or "", 128)
+        return Enrolled(identity, name, persisted=self._persist(file, ask, identity))
 
     def persist(self, ask: Ask, identity: Identity) -> None:
         """Write an identity that could not be written at once.

@@ -32,9 +32,15 @@ def test_the_copy_takes_an_identity_of_its_own_and_beats_on_as_that(tmp_path: Pa
     first, second = stage.beats()
     assert first["instance"] != second["instance"]
     assert second["sequence"] == 1
-    # Fresh, so at once, and from then on in the interval that came with the identity.
+    # Fresh, so at once.
     assert stage.clock.sleeps[0] == 0
     assert "agt_2" in stage.lines.results[0]
+
+
+def test_the_new_identity_begins_with_the_interval_that_came_with_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, SPLIT, OWN)
+    stage.run()
+    assert stage.beating.heartbeat.interval == 30
 
 
 def test_the_attempt_is_on_disk_before_it_is_asked_for(tmp_path: Path) -> None:
