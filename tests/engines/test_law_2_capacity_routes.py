@@ -178,14 +178,14 @@ ROUTES: list[tuple[Route, int, tuple[int, int]]] = [
     (revoke_token, 200, (6, 5)),
     (announce, 201, (7, 2)),
     (artifact, 404, (0, 2)),
-    (quarantine, 200, (0, 0)),
-    (release, 200, (0, 0)),
-    (split, 201, (0, 0)),
-    (split_again, 200, (0, 0)),
-    (rotate, 201, (0, 0)),
-    (request_rotation, 200, (0, 0)),
+    (quarantine, 200, (9, 7)),
+    (release, 200, (8, 7)),
+    (split, 201, (23, 5)),
+    (split_again, 200, (7, 6)),
+    (rotate, 201, (5, 1)),
+    (request_rotation, 200, (5, 6)),
     (beat_with_news, 200, (2, 0)),
-    (beat_of_a_copy, 403, (0, 0)),
+    (beat_of_a_copy, 403, (12, 0)),
 ]
 
 

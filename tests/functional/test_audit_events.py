@@ -57,7 +57,8 @@ def lived(stack: dict[str, str]) -> Lived:
         trail, jobs = Stream(stack["AuditRecordsStreamArn"]), Stream(stack["JobsStreamArn"])
         live(api, jobs)
         rows = list(audit_records.AuditRecordItem.scan())
-    return Lived(trail.read(), [msgspec.to_builtins(envelope_of(row)) for row in rows])
+    # As JSON, which is what is published: it knows lists and no tuples.
+    return Lived(trail.read(), [json.loads(msgspec.json.encode(envelope_of(row))) for row in rows])
 
 
 def live(api: Api, jobs: Stream) -> None:

@@ -155,16 +155,20 @@ class Heartbeat:
         """The control plane is busy or unwell: the same beat goes out again, later."""
         is_throttled = answer.status == 429  # noqa: PLR2004
         self.state = State.THROTTLED if is_throttled else State.UNREACHABLE
-        delay = self._put_off_for(answer.retry_after, now)
+        delay = self._put_off_for(answer.retry_after, answer.code, now)
         self._failures += 1
         return Step(delay, explain(answer), self._is_news(answer.code), ExitCode.UNREACHABLE)
 
-    def _put_off_for(self, asked: float | None, now: float) -> float:
-        """Wait for what was asked for, and then not at the instant at which others return too."""
+    def _put_off_for(self, asked: float | None, code: str | None, now: float) -> float:
+        """Wait for what was asked for, and then not at the instant at which others return too.
+
+        Too soon is about this agent alone: another copy of it has the same slot, and was faster.
+        Back at the slot it would be so each time, and nobody would ever notice the two of them.
+        """
         if asked is None:
             return self._at_slot(now, skip=slots_skipped(self._failures, self.interval))
         grace = self.interval * ON_TIME
-        if self._failures == 0 and asked <= grace:
+        if code == "heartbeat_too_soon" or (self._failures == 0 and asked <= grace):
             return asked + self._rng.uniform(0.0, grace)
         return self._at_slot(now, floor=asked)
 

@@ -133,7 +133,7 @@ class Download(Operation):
     def verdict(self, state: State) -> Verdict:
         artifact = state.artifacts[self.artifact]
         if state.agents[self.agent].organization != self.by:
-            return 404, "artifact_not_found"
+            return 404, "agent_not_found"
         stored = artifact.seen_as(state.now) == "stored"
         return OK if stored else (404, "artifact_not_stored")
 

@@ -170,6 +170,12 @@ def test_a_second_short_retry_after_in_a_row_waits_for_the_slot_too() -> None:
     assert heartbeat.takes(Answer(503, retry_after=1)).delay == pytest.approx(20)
 
 
+def test_a_copy_that_shares_the_slot_comes_back_beside_it_each_time() -> None:
+    heartbeat = machine(0.5)
+    too_soon = refused(429, "heartbeat_too_soon", retry_after=30)
+    assert [heartbeat.takes(too_soon).delay for _ in range(3)] == [37.5, 37.5, 37.5]
+
+
 @pytest.mark.parametrize("code", ["key_revoked", "key_superseded"])
 def test_only_these_two_codes_end_the_identity(code: str) -> None:
     heartbeat = machine()
