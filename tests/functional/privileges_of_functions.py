@@ -16,6 +16,7 @@ from tests.functional.batches import sealed
 from tests.functional.canaries import MARK
 from tests.functional.clock import FrozenClock
 from tests.functional.iam_trace import Trace
+from tests.functional.laws.copies import noticed
 from tests.functional.laws.deletions import deletions_of_all_kinds, run
 from tests.functional.laws.faults import CONFLICT, injected
 from tests.functional.logins import account, attempt, call, session_of
@@ -56,6 +57,7 @@ def whole_story(tenant: Tenant, stack: dict[str, str], clock: FrozenClock, trace
     _upload(tenant, host, stack, trace)
     _export(tenant, trace)
     _denied_twice(tenant)
+    _split_and_rotate(tenant, clock)
     clock.advance(hours=1)
     _sweep(trace)
     assert host.beat().status == 200
@@ -124,6 +126,20 @@ def _upload(tenant: Tenant, host: Any, stack: dict[str, str], trace: Trace) -> N
         assert tenant.call("GET", f"{path}/{announced.body['artifact_id']}").status == 200
     assert host.call("GET", f"/artifacts/{announced.body['artifact_id']}").status == 200
     assert tenant.call("GET", path).status == 200
+
+
+def _split_and_rotate(tenant: Tenant, clock: FrozenClock) -> None:
+    host = tenant.enroll()
+    other = noticed(tenant, host, clock)
+    path = f"/agents/{host.agent_id}"
+    assert tenant.call("POST", f"{path}/release", {"decision": "split"}).status == 200
+    headers, body = {"Idempotency-Key": _IDEMPOTENCY_KEY}, {"instance": other.instance}
+    for status in (201, 200):
+        assert other.call("POST", "/split", body, headers=headers).status == status
+    assert host.beat().status == 200
+    assert tenant.call("POST", f"{path}/runtime-key/request-rotation").status == 200
+    assert host.call("POST", "/runtime-key/rotate").status == 201
+    assert tenant.call("POST", f"{path}/quarantine").status == 200
 
 
 def _denied_twice(tenant: Tenant) -> None:
