@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urljoin
 
-import httpx
-
 from rollcall_agent import __version__
 from rollcall_agent.advice import explain
 from rollcall_agent.answers import read_answer
 from rollcall_agent.client import public_context
 from rollcall_agent.clock import Clock
 from rollcall_agent.exits import AgentError
+from rollcall_agent.lean import httpx
 from rollcall_agent.release_manifest import LARGEST_MANIFEST
 from rollcall_agent.tls import trusting
 from rollcall_agent.urls import is_loopback, refuse_plain_http
