@@ -129,17 +129,14 @@ MODULES: dict[str, dict[str, Access]] = {
         ),
     },
     "agent_life": {
-        f"POST {_AGENTS}/quarantine": _operators(
-            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
-        ),
-        f"POST {_AGENTS}/release": _operators(
-            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
-        ),
+        **{
+            f"POST {_AGENTS}/{change}": _operators(
+                "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
+            )
+            for change in ("quarantine", "release", "runtime-key/request-rotation")
+        },
         f"POST {_AGENTS}/split": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
         f"POST {_AGENTS}/runtime-key/rotate": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
-        f"POST {_AGENTS}/runtime-key/request-rotation": _operators(
-            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
-        ),
     },
     "machines": {
         f"PUT {_AGENTS}/facts": Access((RUNTIME_KEY,), scope="agent:heartbeat"),

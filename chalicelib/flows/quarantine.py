@@ -121,10 +121,12 @@ def _release(
         status=(found.identity.quarantine or {}).get("was") or OFFLINE,
         split=bytes.fromhex(split) if split is not None else None,
     )
-    agent_identities.note_release(
+    # By this a repetition is recognised.
+    agent_identities.note_quarantine(
         transaction,
         origin.organization,
         found.identity.agent_id,
+        None,
         {"decision": request.decision, "instance": split, "by": origin.actor_id},
     )
     return transaction

@@ -224,29 +224,19 @@ def change(
 
 
 def note_quarantine(
-    transaction: Transaction, organization: str, agent: str, quarantine: dict[str, Any]
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    quarantine: dict[str, Any] | None,
+    released: dict[str, Any] | None = None,
 ) -> None:
-    """Add why the agent is quarantined (part `identity`)."""
+    """Add why the agent is quarantined, or what ended that (part `identity`)."""
     item = AgentIdentityItem
-    transaction.update(
-        "identity",
-        item(f"{organization}#{agent}"),
-        [item.quarantine.set(quarantine), item.released.remove()],
-        item.status == ACTIVE,
-    )
-
-
-def note_release(
-    transaction: Transaction, organization: str, agent: str, released: dict[str, Any]
-) -> None:
-    """Add what an operator decided (part `identity`), by which a repetition is recognised."""
-    item = AgentIdentityItem
-    transaction.update(
-        "identity",
-        item(f"{organization}#{agent}"),
-        [item.quarantine.remove(), item.released.set(released)],
-        item.status == ACTIVE,
-    )
+    actions: list[Action] = [
+        attribute.remove() if value is None else attribute.set(value)
+        for attribute, value in ((item.quarantine, quarantine), (item.released, released))
+    ]
+    transaction.update("identity", item(f"{organization}#{agent}"), actions, item.status == ACTIVE)
 
 
 def revoke(

@@ -76,7 +76,7 @@ def rotate(
             _P.rotated_at.set(now),
             _P.rotation_requested.remove(),
         ],
-        _holds(shown) & waited,
+        _holds(shown) & _P.status.is_in(ONLINE, OFFLINE) & waited,
     )
 
 

@@ -198,6 +198,22 @@ def test_what_ends_the_old_agent_in_the_middle_wins(
     assert len(agents_of(tenant)) == 1
 
 
+def test_another_decision_in_the_middle_wins(tenant: Tenant, other: Host) -> None:
+    path = f"/agents/{other.agent_id}"
+
+    def keep() -> Answer:
+        tenant.call("POST", f"{path}/quarantine")
+        released = tenant.call("POST", f"{path}/release", {"decision": "keep"})
+        assert released.status == 200
+        return other.beat()
+
+    with interleaved(keep, on="TransactWriteItems") as others:
+        answer = split(other)
+    assert others[0].status == 200
+    assert (answer.status, answer.code) == (409, "not_split")
+    assert len(agents_of(tenant)) == 1
+
+
 def test_a_cascade_finds_the_copy_too(
     tenant: Tenant, host: Host, other: Host, minted: dict[str, Any]
 ) -> None:
