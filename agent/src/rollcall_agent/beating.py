@@ -23,6 +23,7 @@ from rollcall_agent.say import Say
 from rollcall_agent.settings import Identity
 from rollcall_agent.splitting import AGENT_SPLIT, NOT_SPLIT, Splitting
 
+SEQUENCE_STALE = "sequence_stale"
 Remember = Callable[[str, str, float, Beaten | None], None]
 
 
@@ -136,6 +137,11 @@ class Beating:
         has_turned = turned is not self.identity
         if has_turned:
             self.identity = turned
+            self.instance.renew()
+        if answer.code == SEQUENCE_STALE:
+            # Somebody beats with this very instance: a copy that was made with its memory, or the
+            # machine that this one is a restored snapshot of. Under a name of its own it is a
+            # restart if the other one is gone, and noticed as a copy if it is not.
             self.instance.renew()
         step = self.heartbeat.answered(answer, self.clock.now(), is_last_key=not has_turned)
         is_accepted = answer.succeeded and self.heartbeat.state is State.ONLINE

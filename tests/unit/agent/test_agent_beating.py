@@ -140,6 +140,14 @@ def test_a_machine_that_was_suspended_or_restored_beats_as_another_instance(
     assert second == third
 
 
+def test_a_sequence_that_somebody_else_has_used_ends_the_shared_instance(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, refused(409, "sequence_stale", last_sequence=7), ONLINE, ONLINE)
+    stage.run()
+    before, stale, after, later = (beat["instance"] for beat in stage.beats())
+    assert before == stale != after == later
+    assert [sequence for sequence, _ in sent(stage)][2:] == [8, 9]
+
+
 def test_a_clock_that_drifts_slowly_changes_no_instance(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ONLINE, ONLINE, ONLINE)
 
