@@ -4,7 +4,7 @@ from chalice import Response
 from chalice.app import Request
 
 from chalicelib import runtime
-from chalicelib.api import bearers, lists, requests, shapes
+from chalicelib.api import bearers, lists, operators, requests, shapes
 from chalicelib.api.access import ENROLLMENT_TOKEN
 from chalicelib.api.bearers import Bearer
 from chalicelib.api.callers import Caller, family_of, opaque_claims, origin_of, rejected
@@ -21,6 +21,7 @@ from chalicelib.flows import tokens as token_flow
 from chalicelib.flows.enrollment import EnrollTools, ExchangeRequest
 
 _LIST = "enrollment_tokens"
+_MINT = "POST /api/v1/agent-enrollment/tokens"
 api = Api(__name__, prefix="/api/v1/agent-enrollment")
 
 
@@ -29,6 +30,9 @@ def mint_enrollment_token(caller: Caller) -> Response:
     """Mint a token; its secret is in this answer and nowhere else."""
     wanted = requests.body(api.current_request, mint_flow.MintRequest)
     key = requests.idempotency_key(api.current_request)
+    if wanted.replace_machine:
+        # Its holder may end an agent.
+        operators.require_scope(caller, _MINT, "agents:write")
     now = runtime.current()
     minted = mint_flow.mint(now.patience, caller.origin, caller.row, wanted, key)
     shape = shapes.token(minted.token, caller.origin.now)

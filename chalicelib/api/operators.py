@@ -84,6 +84,19 @@ def operator(
     return Caller(origin, authority=authority, row=identified.row)
 
 
+def require_scope(caller: Caller, route: str, scope: str) -> None:
+    """Refuse what the body asks for beyond the route, and needs a scope of its own.
+
+    Raises:
+        Forbidden: the credential lacks it; that is on record as a denied attempt.
+    """
+    try:
+        caller.operator.require_scope(scope)
+    except Forbidden as error:
+        _denied(caller.origin, route, error)
+        raise
+
+
 def _denied(origin: Origin, route: str, error: DomainError) -> None:
     runtime.current().denials.record(origin, route, error.code)
 

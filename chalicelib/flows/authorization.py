@@ -55,6 +55,15 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True):
             self.holds(permission, project) for project in self.project_roles
         )
 
+    def require_scope(self, scope: str) -> None:
+        """Refuse a credential that was not allowed a scope; a session is allowed all.
+
+        Raises:
+            Forbidden: it lacks the scope.
+        """
+        if self.scopes is not None and scope not in self.scopes:
+            raise Forbidden(f"The credential lacks the scope {scope}.", code="scope_missing")
+
     def sees(self, project: str | None, environment: str | None) -> bool:
         """Whether an environment's things may be shown: it is not being deleted, and in view."""
         closed = self.organization.closed or set()
@@ -96,8 +105,8 @@ def check(identified: "Identified", wanted: Wanted) -> None:
         NotFound: the target does not exist, or the caller may not even see it.
     """
     authority = identified.authority
-    if wanted.scope is not None and authority.scopes is not None:
-        _check_scope(authority.scopes, wanted.scope)
+    if wanted.scope is not None:
+        authority.require_scope(wanted.scope)
     if not wanted.while_deleting and authority.organization.status != organizations.ACTIVE:
         raise Forbidden("The organization is being deleted.", code="organization_closed")
     if wanted.permission is None:
@@ -110,11 +119,6 @@ def check(identified: "Identified", wanted: Wanted) -> None:
             raise missing(wanted.permission)
     else:
         _check_target(authority, wanted.permission, wanted.target, identified.row, wanted)
-
-
-def _check_scope(scopes: frozenset[str], scope: str) -> None:
-    if scope not in scopes:
-        raise Forbidden(f"The credential lacks the scope {scope}.", code="scope_missing")
 
 
 def _check_target(

@@ -10,10 +10,11 @@ from chalicelib import ids
 from chalicelib.credentials import enrollment_token
 from chalicelib.credentials.outcome import Verified
 from chalicelib.store import enrollment_tokens
+from chalicelib.store.denials import DenialItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 from tests.functional.api import Tenant
 from tests.functional.clock import FrozenClock
-from tests.functional.world import empty_tables
+from tests.functional.world import empty_tables, organization_key_with
 
 SHOWN = {
     "enrollment_token_id", "project", "environment", "status", "uses", "max_uses", "created_at",
@@ -70,6 +71,23 @@ def test_a_mint_keeps_what_it_was_told(tenant: Tenant) -> None:
     assert minted["note"] == "for the new rack 🚚"
     assert (minted["replace_machine"], minted["replace_offline_seconds"]) == (True, 300)
     assert get(tenant, minted) == {name: minted[name] for name in SHOWN}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "status"),
+    [({"enrollment:write"}, 403), ({"enrollment:write", "agents:write"}, 201)],
+)
+def test_a_token_that_may_end_an_agent_takes_the_scope_to_end_agents(
+    tenant: Tenant, scopes: set[str], status: int
+) -> None:
+    wanted = {"environment": tenant.environment, "replace_machine": True}
+    key = organization_key_with(tenant, scopes)
+    answer = tenant.api.call("POST", f"/api/v1{TOKENS}", wanted, credential=key)
+    assert answer.status == status, answer.body
+    if status == 403:
+        assert answer.code == "scope_missing"
+        assert tenant.call("GET", TOKENS).body["enrollment_tokens"] == []
+        assert list(DenialItem.scan())
 
 
 def test_the_secret_is_the_token_of_its_organization(tenant: Tenant) -> None:
