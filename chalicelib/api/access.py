@@ -82,6 +82,8 @@ A_PERSON = Access((SESSION,), while_deleting=True)
 """A person may look after themselves, and leave, also where the organization is being deleted."""
 
 _AGENT = _path("agent")
+_BY_THE_AGENT = Access((RUNTIME_KEY,), scope="agent:heartbeat")
+_CHANGES_AGENT = _operators("agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT)
 _TOKEN = _path("enrollment_token")
 _READS_MEMBERS = Access((SESSION, PERSONAL_TOKEN), Permission.VIEW_ORG, "organization:read")
 # No scope gives these: only a person who logged in changes people, their roles, and keys.
@@ -97,7 +99,7 @@ _IDENTITY_PROVIDER = "/api/v1/organizations/{organization_id}/identity-provider"
 
 MODULES: dict[str, dict[str, Access]] = {
     "heartbeats": {
-        f"POST {_AGENTS}/telemetry/heartbeat": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
+        f"POST {_AGENTS}/telemetry/heartbeat": _BY_THE_AGENT,
     },
     "enrollment": {
         f"POST {_ENROLLMENT}/tokens": _operators(
@@ -123,27 +125,20 @@ MODULES: dict[str, dict[str, Access]] = {
     "agents": {
         "GET /api/v1/agents": _list("agents:read", Permission.VIEW_ENVIRONMENT),
         f"GET {_AGENTS}": _operators("agents:read", Permission.VIEW_ENVIRONMENT, _AGENT),
-        f"PATCH {_AGENTS}": _operators("agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT),
-        f"POST {_AGENTS}/revoke": _operators(
-            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
-        ),
+        f"PATCH {_AGENTS}": _CHANGES_AGENT,
+        f"POST {_AGENTS}/revoke": _CHANGES_AGENT,
     },
     "agent_life": {
-        **{
-            f"POST {_AGENTS}/{change}": _operators(
-                "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
-            )
-            for change in ("quarantine", "release", "runtime-key/request-rotation")
-        },
-        f"POST {_AGENTS}/split": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
-        f"POST {_AGENTS}/runtime-key/rotate": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
+        f"POST {_AGENTS}/quarantine": _CHANGES_AGENT,
+        f"POST {_AGENTS}/release": _CHANGES_AGENT,
+        f"POST {_AGENTS}/runtime-key/request-rotation": _CHANGES_AGENT,
+        f"POST {_AGENTS}/split": _BY_THE_AGENT,
+        f"POST {_AGENTS}/runtime-key/rotate": _BY_THE_AGENT,
     },
     "machines": {
-        f"PUT {_AGENTS}/facts": Access((RUNTIME_KEY,), scope="agent:heartbeat"),
+        f"PUT {_AGENTS}/facts": _BY_THE_AGENT,
         f"GET {_AGENTS}/facts": _operators("agents:read", Permission.VIEW_ENVIRONMENT, _AGENT),
-        f"POST {_AGENTS}/replace": _operators(
-            "agents:write", Permission.OPERATE_ENVIRONMENT, _AGENT
-        ),
+        f"POST {_AGENTS}/replace": _CHANGES_AGENT,
         f"POST {_AGENTS}/decommission": Access(
             (RUNTIME_KEY, *OPERATORS),
             Permission.OPERATE_ENVIRONMENT,

@@ -31,6 +31,7 @@ readonly FILLED_URL='@ROLLCALL_URL@'
 readonly FILLED_KEY_SHA256='@ROLLCALL_RELEASE_KEY_SHA256@'
 readonly SYSTEMD_RUNS='/run/systemd/system'
 readonly DROP_IN='/etc/systemd/system/rollcall-agent.service.d/proxy.conf'
+readonly MACOS_LOG='/var/log/rollcall-agent.log'
 readonly LARGEST_MANIFEST=65536
 readonly LARGEST_BINARY=536870912
 readonly VERSION_FORM='^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$'
@@ -95,9 +96,19 @@ take_places() {
   bin=$bin_dir/rollcall-agent
   config_dir=$prefix/etc/rollcall
   config=$config_dir/agent.env
+  ca_file=$config_dir/ca.pem
+  proxy_file=$config_dir/proxy.env
   state_dir=$prefix/var/lib/rollcall
-  # There while an installation is under way: it holds the agent id that the host had before.
+  unpacking=$state_dir/tmp
+  # There while an installation is under way. It holds the agent id that the host had before, and the
+  # fingerprint of the token that is to replace it.
   unfinished=$state_dir/install.unfinished
+}
+
+# The one-file build runs from where it unpacks itself, and /tmp is often mounted noexec.
+agent() {
+  mkdir -p "$unpacking"
+  TMPDIR=$unpacking "$bin" "$@"
 }
 
 take_settings() {
@@ -108,6 +119,7 @@ take_settings() {
   force=${ROLLCALL_FORCE_REENROLL:-${RM_FORCE_REENROLL:-0}}
   wait_seconds=${ROLLCALL_WAIT_SECONDS:-90}
   [[ $wait_seconds =~ ^[0-9]{1,5}$ ]] || fail 'ROLLCALL_WAIT_SECONDS is a number of seconds.' 2
+  wait_seconds=$((10#$wait_seconds)) # 08 is no octal number
   wanted_version=${ROLLCALL_AGENT_VERSION:-}
   [[ -z $wanted_version || $wanted_version =~ $VERSION_FORM ]] || fail 'ROLLCALL_AGENT_VERSION is no version.' 2
   if [ -n "$schedules" ]; then
@@ -156,7 +168,7 @@ take_token() {
   elif [ -n "$token" ]; then
     warn "the token came in $token_source: on a command line everybody on this host can read it."
     warn "Better: curl -fsSL $url/install/install.sh | sudo bash (it asks), or with --token-file."
-  elif [ -n "$(env_value ROLLCALL_TOKEN)$(env_value RM_TOKEN)$(env_value INSTALL_TOKEN)" ]; then
+  elif [ -n "$(first_value ROLLCALL_TOKEN RM_TOKEN INSTALL_TOKEN)" ]; then
     return 0 # the agent reads its own file
   elif { : >/dev/tty; } 2>/dev/null; then
     # Asked by read itself: it turns the echo off before, so that nothing typed early is shown.
@@ -186,17 +198,21 @@ remember() { # NAME VALUE
   printf '%s%s=%s\n' "$separator" "$1" "$2" >>"$config"
 }
 
+# Prints what the first of the names that the env file sets is set to.
+first_value() { # NAME...
+  local name value=''
+  for name in "$@"; do
+    value=$(env_value "$name")
+    [ -z "$value" ] || break
+  done
+  printf '%s' "$value"
+}
+
+# Prints the agent's id where this host is enrolled: an id and a key are there, as the agent sees it too.
 agent_id() {
-  local name key=''
-  for name in ROLLCALL_AGENT_API_KEY BYTEOR_AGENT_API_KEY RM_AGENT_TOKEN SENSOR_TOKEN; do
-    [ -n "$key" ] || key=$(env_value "$name")
-  done
-  [ -n "$key" ] || return 0
-  for name in ROLLCALL_AGENT_ID BYTEOR_AGENT_ID; do
-    key=$(env_value "$name")
-    [ -z "$key" ] || break
-  done
-  printf '%s' "${key:-an agent}"
+  local id
+  id=$(first_value ROLLCALL_AGENT_ID BYTEOR_AGENT_ID)
+  [ -z "$(first_value ROLLCALL_AGENT_API_KEY BYTEOR_AGENT_API_KEY RM_AGENT_TOKEN SENSOR_TOKEN)" ] || printf '%s' "$id"
 }
 
 detect_platform() {
@@ -231,7 +247,8 @@ make_temporary_folder() {
   trusted=$temporary/trusted.pem
   local bundle
   for bundle in "$ca_bundle" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
-    if [ -r "$bundle" ]; then cat "$bundle"; fi
+    # A file may end without a newline, and two certificates on one line are none.
+    if [ -r "$bundle" ]; then cat "$bundle" && printf '\n'; fi
   done >"$trusted"
 }
 
@@ -245,7 +262,7 @@ fetch() { # PATH FILE LARGEST SECONDS
   [ "$failed" = 0 ] ||
     fail "cannot download from $url (curl $failed). Next: check the URL, name resolution, proxy (https_proxy) and certificates (ROLLCALL_CA_BUNDLE)."
   [ "$status" != 200 ] || return 0
-  body=$(head -c 2000 "$2" | tr -cd '[:print:]')
+  body=$(head -c 2000 "$2" 2>/dev/null | tr -cd '[:print:]') || true # an empty answer leaves no file
   [[ ! $body =~ \"code\":\ *\"([a-z_]{1,64})\" ]] || code=" ${BASH_REMATCH[1]}"
   [ "$code" != ' agent_not_published' ] ||
     fail "this control plane has published no agent ${wanted_version:+of version $wanted_version }for $os $arch (404 agent_not_published). Next: ask an operator to publish it."
@@ -333,16 +350,31 @@ install_binary() {
   staged=$(mktemp "$bin_dir/.rollcall-agent.XXXXXX")
   cp "$temporary/agent" "$staged"
   chmod 0755 "$staged"
-  if ! "$staged" version >/dev/null </dev/null; then
+  if ! TMPDIR=$unpacking "$staged" version >/dev/null </dev/null; then
     rm -f "$staged"
+    local folder
+    for folder in "$bin_dir" "$unpacking"; do
+      runs_programs "$folder" ||
+        fail "no program can be run in $folder: it is probably mounted noexec. Nothing was installed. Next: mount it without noexec."
+    done
     fail 'the agent does not run on this host; the lines above say why. Nothing was installed.'
   fi
   mv -f "$staged" "$bin"
   say "installed $bin, version $version."
 }
 
+runs_programs() { # FOLDER
+  local probe ran=0
+  probe=$(mktemp "$1/.rollcall-agent.XXXXXX") || return 0
+  printf '#!/bin/sh\n' >"$probe"
+  chmod 0700 "$probe"
+  "$probe" 2>/dev/null || ran=$?
+  rm -f "$probe"
+  [ "$ran" = 0 ]
+}
+
 make_folders() {
-  mkdir -p "$config_dir" "$state_dir"
+  mkdir -p "$config_dir" "$unpacking"
   local place open
   open=$(find -L "$config_dir" "$state_dir" "$config" -prune \
     \( -perm -040 -o -perm -020 -o -perm -010 -o -perm -004 -o -perm -002 -o -perm -001 \) 2>/dev/null) || true
@@ -359,14 +391,40 @@ make_folders() {
 
 write_settings() {
   remember ROLLCALL_RELEASE_KEY_SHA256 "$release_key"
-  [ -z "$ca_bundle" ] || remember ROLLCALL_CA_BUNDLE "$ca_bundle"
+  if [ -n "$ca_bundle" ]; then
+    # A copy: the service sees neither homes nor /tmp, and the original may be gone tomorrow.
+    if ! [ "$ca_bundle" -ef "$ca_file" ]; then
+      cp "$ca_bundle" "$ca_file.new"
+      chmod 0644 "$ca_file.new"
+      mv -f "$ca_file.new" "$ca_file"
+    fi
+    export ROLLCALL_CA_BUNDLE=$ca_file
+    remember ROLLCALL_CA_BUNDLE "$ca_file"
+  fi
   [ "${ROLLCALL_ALLOW_HTTP:-0}" != 1 ] || remember ROLLCALL_ALLOW_HTTP 1
 }
 
-# Whether the agent has to enroll: a replacement that a killed run had finished is not done twice.
+# Whether the agent has to enroll: a replacement that a killed run had finished is not done twice, but a
+# token of its own asks for an identity of its own.
 must_enroll() {
   [ -n "$identity" ] || return 0
-  [ "$force" = 1 ] && [ "$identity" = "$former" ]
+  [ "$force" = 1 ] || return 1
+  local former='' replaced_with=''
+  if [ -e "$unfinished" ]; then { IFS= read -r former && IFS= read -r replaced_with; } <"$unfinished" || true; fi
+  [ "$identity" = "$former" ] || [ "$token_fingerprint" != "$replaced_with" ]
+}
+
+# Half of a SHA-256: it tells tokens apart and is of no other use.
+fingerprint_of_token() {
+  local given=${token:-$(first_value ROLLCALL_TOKEN RM_TOKEN INSTALL_TOKEN)}
+  given=$(printf '%s' "$given" | sha256_of /dev/stdin)
+  printf '%s' "${given:0:32}"
+}
+
+# Written before the enrollment: what differs from it afterwards was finished.
+note_beginning() {
+  printf '%s\n%s\n' "$identity" "$token_fingerprint" >"$unfinished.new"
+  mv -f "$unfinished.new" "$unfinished"
 }
 
 enroll() {
@@ -374,10 +432,10 @@ enroll() {
   arguments=(enroll --config "$config" --url "$url")
   [ -z "$identity" ] || arguments+=(--replace)
   if [ -n "$token" ]; then
-    printf '%s\n' "$token" | "$bin" "${arguments[@]}" --token-stdin || failed=${PIPESTATUS[1]}
+    printf '%s\n' "$token" | agent "${arguments[@]}" --token-stdin || failed=${PIPESTATUS[1]}
     token=''
   else
-    "$bin" "${arguments[@]}" </dev/null || failed=$?
+    agent "${arguments[@]}" </dev/null || failed=$?
   fi
   case "$failed" in
     0) return ;;
@@ -395,29 +453,48 @@ uses_service() {
   [ "$(uname -s)" = Darwin ] || [ -d "$SYSTEMD_RUNS" ]
 }
 
-# A service inherits nothing of this environment, so the proxy is written down for it.
+# A service inherits nothing of this environment, so the proxy is written down for it: in a file of its
+# own, because everybody may ask systemd what Environment= holds, and a proxy's URL may hold a password.
 write_proxy() {
   [ -d "$SYSTEMD_RUNS" ] || return 0
   local name lines=''
   for name in HTTPS_PROXY HTTP_PROXY ALL_PROXY NO_PROXY https_proxy http_proxy all_proxy no_proxy; do
     [ -n "${!name:-}" ] || continue
     [[ ${!name} != *[[:cntrl:]\'\"\\]* ]] || fail "the value of $name cannot be given to the service." 2
-    lines="$lines"$'\n'"Environment=\"$name=${!name//%/%%}\""
+    lines="$lines"$'\n'"$name=\"${!name}\""
   done
-  [ -n "$lines" ] || return 0
+  if [ -z "$lines" ]; then
+    remove_proxy
+    return
+  fi
+  printf '# Written by install.sh, from its own environment.%s\n' "$lines" >"$proxy_file.new"
+  mv -f "$proxy_file.new" "$proxy_file"
   mkdir -p "${DROP_IN%/*}"
-  printf '# Written by install.sh, from its own environment.\n[Service]%s\n' "$lines" >"$DROP_IN.new"
+  printf '# Written by install.sh.\n[Service]\nEnvironmentFile=-%s\n' "$proxy_file" >"$DROP_IN.new"
   mv -f "$DROP_IN.new" "$DROP_IN"
+}
+
+remove_proxy() {
+  rm -f "$proxy_file" "$proxy_file.new" "$DROP_IN" "$DROP_IN.new"
+  rmdir "${DROP_IN%/*}" 2>/dev/null || true # an operator's own drop-ins stay
+}
+
+# What an earlier life of the agent left behind must not be taken for the one that is awaited.
+forget_state() {
+  local file
+  file=$(env_value ROLLCALL_STATE_FILE)
+  rm -f "${file:-${config%.env}.state.json}"
 }
 
 start_service() {
   local since
-  # A state that an earlier identity left behind is older than this.
+  # What a running agent of the former identity writes until it is started anew is older than this.
   since=$(date -u '+%Y-%m-%dT%H:%M:%S+00:00')
   [ "$force" = 1 ] || since=''
   write_proxy
+  forget_state
   # Starts a running agent anew, which may still hold a former identity.
-  "$bin" service install --config "$config" </dev/null || fail 'the service could not be installed; the line above says why. Next: run this again.'
+  agent service install --config "$config" </dev/null || fail 'the service could not be installed; the line above says why. Next: run this again.'
   say 'waiting for the first accepted heartbeat ...'
   local ends=$((SECONDS + wait_seconds))
   until is_online "$since"; do
@@ -429,7 +506,7 @@ start_service() {
 
 is_online() { # SINCE
   local found
-  found=$("$bin" status --json --config "$config" </dev/null 2>/dev/null) || true
+  found=$(agent status --json --config "$config" </dev/null 2>/dev/null) || true
   [[ $found =~ \"last_state\":\ *\{[^}]*\"state\":\ *\"online\" ]] || return 1
   [[ $found =~ \"last_state\":\ *\{[^}]*\"since\":\ *\"([^\"]*)\" ]] || return 1
   [[ ! ${BASH_REMATCH[1]} < $1 ]]
@@ -437,7 +514,8 @@ is_online() { # SINCE
 
 prove_one_beat() {
   local failed=0 ends=$((SECONDS + wait_seconds))
-  until "$bin" run --once --config "$config" </dev/null; do
+  forget_state
+  until agent run --once --config "$config" </dev/null; do
     failed=$?
     [ "$failed" = 4 ] && [ "$SECONDS" -lt "$ends" ] ||
       fail "the control plane did not accept a heartbeat (exit code $failed); the line above says why. Next: rollcall-agent doctor --config $config" "$failed"
@@ -446,8 +524,12 @@ prove_one_beat() {
 }
 
 mask() {
+  local names='[Pp][Aa][Ss][Ss]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Tt][Oo][Kk][Ee][Nn]|[Kk][Ee][Yy]'
+  # A value of the shell: up to the closing quote, and what is glued to it.
+  local value="(\"([^\"\\]|\\\\.)*(\"|\$)|'[^']*('|\$)|\\\\.|[^[:space:]\"'\\])+"
   tr -d '\000-\010\013-\037\177' | sed -E \
-    -e 's/([A-Za-z0-9_]*(PASS|pass|SECRET|secret|TOKEN|token|KEY|key)[A-Za-z0-9_]*=)[^[:space:]]+/\1.../g' \
+    -e "s/([A-Za-z0-9_]*($names)[A-Za-z0-9_]*=)$value/\\1.../g" \
+    -e "s/(--?[A-Za-z0-9-]*($names)[A-Za-z0-9_-]*([[:space:]]+|=))$value/\\1.../g" \
     -e 's#(://[^/@[:space:]:]*:)[^/@[:space:]]+@#\1...@#g'
 }
 
@@ -476,7 +558,7 @@ show_schedules() {
 
 remove_service() {
   if [ -x "$bin" ]; then
-    "$bin" service uninstall </dev/null || fail 'the service could not be removed; the line above says why.'
+    agent service uninstall </dev/null || fail 'the service could not be removed; the line above says why.'
   elif [ -d "$SYSTEMD_RUNS" ]; then # the agent, which knows how, is gone
     systemctl disable --now rollcall-agent.service 2>/dev/null || true
     rm -f "${DROP_IN%.d/*}"
@@ -485,8 +567,7 @@ remove_service() {
     rm -f /Library/LaunchDaemons/rollcall-agent.plist
   fi
   if [ -d "${DROP_IN%/*}" ]; then
-    rm -f "$DROP_IN" "$DROP_IN.new"
-    rmdir "${DROP_IN%/*}" 2>/dev/null || true # an operator's own drop-ins stay
+    remove_proxy
     systemctl daemon-reload || true
   fi
 }
@@ -496,17 +577,20 @@ uninstall() {
   known=$(agent_id)
   if [ "$decommission" = 1 ] && [ -n "$known" ]; then
     [ -x "$bin" ] || fail "$bin is gone, so it cannot tell the control plane. Next: ask an operator to decommission $known, and run this without --decommission."
-    "$bin" decommission --yes --config "$config" </dev/null || failed=$?
+    agent decommission --yes --config "$config" </dev/null || failed=$?
     case "$failed" in
       0 | 6 | 7) ;; # its identity has ended already, or it has none
       *) fail 'the control plane was not told; the line above says why. Nothing was removed.' "$failed" ;;
     esac
   fi
   if uses_service; then remove_service; fi
-  rm -f "$bin" "$bin_dir"/.rollcall-agent.?????? "$unfinished"
+  # With what the agent's own upgrades keep beside it.
+  rm -f "$bin" "$bin.previous" "$bin_dir"/.rollcall-agent.* "$unfinished" "$unfinished.new"
+  rm -rf "$unpacking"
   say "removed $bin."
   if [ "$purge" = 1 ]; then
     rm -rf "$config_dir" "$state_dir"
+    [ -n "$prefix" ] || [ "$(uname -s)" != Darwin ] || rm -f "$MACOS_LOG"
     say "removed $config_dir and $state_dir."
   else
     say "left: $config_dir (with the identity) and $state_dir. --purge removes them."
@@ -525,17 +609,20 @@ install() {
   fi
   detect_platform
   require_programs
-  former=$identity
-  if [ -e "$unfinished" ]; then IFS= read -r former <"$unfinished" || true; fi
-  if must_enroll; then take_token; fi
+  local enrolling=0 token_fingerprint=''
+  if [ -z "$identity" ] || [ "$force" = 1 ]; then
+    take_token
+    token_fingerprint=$(fingerprint_of_token)
+  fi
+  if must_enroll; then enrolling=1; fi
   make_temporary_folder
   read_manifest
   download_binary
   make_folders
-  [ -e "$unfinished" ] || printf '%s\n' "$former" >"$unfinished"
+  if [ "$enrolling" = 1 ] || [ ! -e "$unfinished" ]; then note_beginning; fi
   install_binary
   write_settings
-  if must_enroll; then enroll; fi
+  if [ "$enrolling" = 1 ]; then enroll; fi
   identity=$(agent_id)
   if uses_service; then
     start_service

@@ -10,7 +10,10 @@ Attribute names are short because they are paid for at every beat: the row stays
   is noticed.
 - `facts`: SHA-256 of the facts that are stored; a beat with another one is asked for its facts.
 - `rotation_requested`: an operator wants a new runtime key.
-- `split`: fingerprint of the instance that is to take an identity of its own.
+- `split`: fingerprint of the instance that is to take an identity of its own. `split_keys` are the
+  hashes, one after the other, of the keys that were good when that was decided: the copy has one
+  of them, also after the agent that stays rotated its own.
+- `released_at`: when the last quarantine ended. A quarantined agent's beats are not written down.
 """
 
 from collections.abc import Iterator
@@ -77,6 +80,8 @@ class AgentPresenceItem(Table):
     source_address = UnicodeAttribute(attr_name="a", null=True)
     earlier_instances = BinaryAttribute(attr_name="o", null=True, legacy_encoding=False)
     split = BinaryAttribute(attr_name="x", null=True, legacy_encoding=False)
+    split_keys = BinaryAttribute(attr_name="y", null=True, legacy_encoding=False)
+    released_at = NumberAttribute(attr_name="z", null=True)
     swept_through = NumberAttribute(attr_name="w", null=True)
 
     @property

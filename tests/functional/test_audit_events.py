@@ -17,6 +17,7 @@ from chalicelib.evidence.catalog import ALL
 from chalicelib.evidence.publisher import envelope_of
 from chalicelib.store import audit_records
 from tests.functional.api import Api, Tenant
+from tests.functional.lived_agents import live_agents
 from tests.functional.lived_machines import live_machines
 from tests.functional.lived_parents import live as live_parents
 from tests.functional.lived_people import live as live_people
@@ -90,6 +91,7 @@ def live(api: Api, jobs: Stream) -> None:
     tenant.call("PATCH", f"/agents/{host.agent_id}", {"name": "other", "labels": {"a": "b"}})
     tenant.call("POST", f"/agents/{host.agent_id}/revoke", {"note": "gone"})
     tenant.call("POST", f"{path}/revoke", {"cascade": True, "note": "leaked"})
+    live_agents(api.new_tenant())
     live_machines(api.new_tenant())
     live_people(tenant)
     live_sign_on(person(tenant, "org_admin"))

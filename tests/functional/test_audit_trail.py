@@ -188,6 +188,8 @@ def test_a_record_says_who_did_what_from_where(tenant: Tenant) -> None:
             "hostname": None,
             "source_cidrs": [],
             "labels": {},
+            "replace_machine": False,
+            "replace_offline_seconds": None,
         },
     }
 

@@ -93,9 +93,7 @@ def test_what_the_answer_says(tenant: Tenant, host: Host, clock: FrozenClock) ->
     assert record["detail"]["runtime_key_sha256"] == pending.hex()
 
 
-def test_a_lost_answer_is_asked_for_again_after_a_minute(
-    host: Host, clock: FrozenClock
-) -> None:
+def test_a_lost_answer_is_asked_for_again_after_a_minute(host: Host, clock: FrozenClock) -> None:
     lost = with_new_key(host)
     clock.advance(seconds=59)
     answer = rotate(host)

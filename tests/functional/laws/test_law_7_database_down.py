@@ -9,9 +9,11 @@ from chalicelib import workers
 from chalicelib.api.access import MODULES
 from chalicelib.errors import Unavailable
 from tests.functional.api import Answer, Host, Tenant
+from tests.functional.canaries import MARK
 from tests.functional.laws import faults
 from tests.functional.laws.faults import Fault, injected
 from tests.functional.laws.stories import ARTIFACT, assert_our_fault
+from tests.functional.routes_machines import FACTS
 
 Call = Callable[[Tenant, Host], Answer]
 
@@ -20,9 +22,13 @@ def operator(method: str, path: str, body: Any = None) -> Call:
     return lambda tenant, _: tenant.call(method, path, body)
 
 
+def of_the_host(method: str, path: str, body: Any = None) -> Call:
+    return lambda tenant, host: tenant.call(method, f"/agents/{host.agent_id}{path}", body)
+
+
 AGENT, TOKEN, JOB = "agt_" + "0" * 20, "tok_" + "0" * 20, "job_" + "0" * 20
 DAY = {"since": "2026-05-28T00:00:00Z", "until": "2026-05-28T20:00:00Z"}
-ARTIFACT_ID = "art_" + "0" * 20
+ARTIFACT_ID, FORMER = "art_" + "0" * 20, "agt_" + "1" * 20
 
 # Every route that needs the database.
 ROUTES: dict[str, Call] = {
@@ -46,11 +52,28 @@ ROUTES: dict[str, Call] = {
     "export": operator("POST", "/audit-records/export", DAY),
     "get export": operator("GET", f"/audit-records/exports/{JOB}"),
     "exchange": lambda tenant, _: tenant.exchange(forged_token(tenant)),
+    "check": lambda tenant, _: tenant.api.call(
+        "POST", "/api/v1/agent-enrollment/check", {"hostname": "host-1.example"},
+        credential=forged_token(tenant),
+    ),
     "heartbeat": lambda _, host: host.beat(),
+    "quarantine": of_the_host("POST", "/quarantine"),
+    "release": of_the_host("POST", "/release", {"decision": "keep"}),
+    "request rotation": of_the_host("POST", "/runtime-key/request-rotation"),
+    "rotate": lambda _, host: host.call("POST", "/runtime-key/rotate"),
+    "split": lambda _, host: host.call(
+        "POST", "/split", {"instance": host.instance},
+        headers={"Idempotency-Key": f"{MARK}-of-a-copy-0123456789"},
+    ),
+    "get facts": of_the_host("GET", "/facts"),
+    "put facts": lambda _, host: host.call("PUT", "/facts", FACTS),
+    "replace": of_the_host("POST", "/replace", {"former": FORMER}),
+    "decommission": of_the_host("POST", "/decommission"),
+    "own decommission": lambda _, host: host.call("POST", "/decommission"),
     "announce": lambda _, host: host.call("POST", "/artifacts", ARTIFACT),
     "own artifact": lambda _, host: host.call("GET", f"/artifacts/{ARTIFACT_ID}"),
     "readyz": lambda tenant, _: tenant.api.call("GET", "/readyz"),
-}
+}  # fmt: skip
 
 
 def forged_token(tenant: Tenant) -> str:
@@ -88,8 +111,8 @@ def test_every_route_of_the_laws_is_on_the_list() -> None:
     # runs over the whole table of routes.
     modules = (
         "heartbeats", "enrollment", "attempts", "agents", "artifacts", "jobs", "audit",
-        "audit_exports",
+        "audit_exports", "agent_life", "machines",
     )  # fmt: skip
     known = sum(len(MODULES[module]) for module in modules) + len({"/readyz"})
-    # Two ways to ask for audit records, and two kinds of caller for one artifact.
-    assert len(ROUTES) - 2 == known
+    # Two ways to ask for audit records; two kinds of caller for an artifact and for an agent's end.
+    assert len(ROUTES) - 3 == known
