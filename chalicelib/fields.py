@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from chalicelib import ids
+from chalicelib.release_manifest import LATEST, VERSION
 
 _NO_CONTROLS = r"\A[^\x00-\x1f\x7f]*\Z"
 _NAME = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"
@@ -32,7 +33,8 @@ OrganizationId = Annotated[str, Meta(pattern=rf"\A{ids.ORGANIZATION}_{ids.BODY}\
 ProjectId = Annotated[str, Meta(pattern=rf"\A{ids.PROJECT}_{ids.BODY}\Z")]
 Pem = Annotated[str, Meta(pattern=r"\A[\x20-\x7e\r\n]+\Z", max_length=8192)]
 Sequence = Annotated[int, Meta(ge=1, le=2**53)]
-AgentVersion = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z.+-]{1,64}\Z", max_length=64)]
+AgentVersion = Annotated[str, Meta(pattern=rf"\A(?!{LATEST}\Z){VERSION.pattern}\Z", max_length=64)]
+"""Of a release: what is never published, no agent can be asked to have."""
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Filename = Annotated[str, Meta(pattern=_FILENAME, min_length=1, max_length=255)]
 ContentType = Annotated[str, Meta(pattern=r"\A[a-z0-9.+-]+/[a-z0-9.+-]+\Z", max_length=100)]

@@ -33,6 +33,7 @@ from infra.errors import DeployError
 from infra.release_store import Published, ReleaseStore
 from infra.target import Target
 
+_ATTEMPTS = 10
 _FILE_NAME = re.compile(r"rollcall-agent-(?P<os>[a-z0-9]+)-(?P<arch>[a-z0-9_]+)(\.exe)?")
 
 
@@ -164,11 +165,7 @@ def publish(
     found = store.find(version)
     _refuse(version, found, files, key)
     _upload(store, version, files, say)
-    binaries = {**(found.manifest.binaries if found else {}), **_binaries(files)}
-    manifest = unsigned(version, binaries, key)
-    for platform, binary in binaries.items():
-        if not store.holds(version, platform, binary):
-            raise DeployError(f"the bucket does not hold the binary for {platform}; give it again")
+    manifest = _manifest(store, version, found, files, key)
     if found is not None and found.manifest.signed == manifest.signed:
         manifest = found.manifest
     else:
@@ -176,10 +173,44 @@ def publish(
         store.publish(manifest, found)
     say(f"published {version}: {', '.join(manifest.platforms)}")
     if latest:
-        store.put_in_force(manifest)
+        _put_in_force(store, version, key)
         say(f"in force: {version}")
     say(f"release key: {fingerprint(key)}")
     return manifest
+
+
+def _manifest(
+    store: ReleaseStore, version: str, found: Published | None, files: Files, key: bytes
+) -> Manifest:
+    """What the version is to have, unsigned: what it had and what comes to it, all of it there."""
+    binaries = {**(found.manifest.binaries if found else {}), **_binaries(files)}
+    for platform, binary in binaries.items():
+        if not store.holds(version, platform, binary):
+            raise DeployError(f"the bucket does not hold the binary for {platform}; give it again")
+    return unsigned(version, binaries, key)
+
+
+def _put_in_force(store: ReleaseStore, version: str, key: bytes) -> None:
+    """Put the version in force as the bucket has it: others may be adding platforms to it."""
+    for _ in range(_ATTEMPTS):
+        # In this order: who puts a later manifest in force after this look makes the write fail,
+        # and who did so before it has written that manifest, which is read next.
+        in_force = store.etag_in_force()
+        found = _checked(store.find(version), version, key)
+        if store.put_in_force(found.manifest, in_force):
+            now = store.find(version)
+            if now is not None and now.etag == found.etag:
+                return
+    raise DeployError(
+        f"others publish at the same time; {version} may not be in force: run it again"
+    )
+
+
+def _checked(found: Published | None, version: str, key: bytes) -> Published:
+    if found is None:
+        raise DeployError(f"{version} was taken away meanwhile")
+    _refuse(version, found, {}, key)
+    return found
 
 
 def _refuse(version: str, found: Published | None, files: Files, key: bytes) -> None:

@@ -66,7 +66,9 @@ class ReleaseStore:
         """Whether the bucket has just this binary."""
         try:
             head = self._client.head_object(
-                Bucket=self._bucket, Key=binary_key(version, platform), ChecksumMode="ENABLED"
+                Bucket=self._bucket,
+                Key=binary_key(version, platform, binary),
+                ChecksumMode="ENABLED",
             )
         except ClientError as error:
             if error.response["Error"].get("Code") in _ABSENT:
@@ -75,11 +77,11 @@ class ReleaseStore:
         if head["ContentLength"] != binary.size:
             return False
         # Not every store tells the checksum that it compared when the object came in.
-        told = head.get("ChecksumSHA256") or self._computed(version, platform)
+        told = head.get("ChecksumSHA256") or self._computed(binary_key(version, platform, binary))
         return told == _checksum(binary)
 
-    def _computed(self, version: str, platform: Platform) -> str:
-        answer = self._client.get_object(Bucket=self._bucket, Key=binary_key(version, platform))
+    def _computed(self, key: str) -> str:
+        answer = self._client.get_object(Bucket=self._bucket, Key=key)
         digest = hashlib.sha256()
         for part in answer["Body"].iter_chunks(1 << 20):
             digest.update(part)
@@ -90,7 +92,7 @@ class ReleaseStore:
         with path.open("rb") as content:
             self._client.put_object(
                 Bucket=self._bucket,
-                Key=binary_key(version, platform),
+                Key=binary_key(version, platform, binary),
                 Body=content,
                 ContentType="application/octet-stream",
                 ChecksumSHA256=_checksum(binary),
@@ -102,28 +104,45 @@ class ReleaseStore:
         Raises:
             DeployError: somebody else wrote one meanwhile; theirs stays.
         """
-        precondition: Any = {"IfMatch": instead_of.etag} if instead_of else {"IfNoneMatch": "*"}
+        if not self._put(manifest.version, manifest, instead_of.etag if instead_of else None):
+            raise DeployError(
+                f"somebody else published {manifest.version} at the same time; run it again"
+            )
+
+    def etag_in_force(self) -> str | None:
+        """Which manifest is in force, be it readable or not; None where there is none yet."""
         try:
-            self._put(manifest.version, manifest, precondition)
+            return self._client.head_object(Bucket=self._bucket, Key=manifest_key(LATEST))["ETag"]
         except ClientError as error:
-            if error.response["Error"].get("Code") in _TAKEN:
-                raise DeployError(
-                    f"somebody else published {manifest.version} at the same time; run it again"
-                ) from error
+            if error.response["Error"].get("Code") in _ABSENT:
+                return None
             raise
 
-    def put_in_force(self, manifest: Manifest) -> None:
-        """Make a version the one that hosts get when they ask for none: one write."""
-        self._put(LATEST, manifest, {})
+    def put_in_force(self, manifest: Manifest, instead_of: str | None) -> bool:
+        """Make a version the one that hosts get when they ask for none: one write.
 
-    def _put(self, name: str, manifest: Manifest, precondition: Any) -> None:  # noqa: ANN401
-        self._client.put_object(
-            Bucket=self._bucket,
-            Key=manifest_key(name),
-            Body=manifest.content,
-            ContentType="text/plain; charset=utf-8",
-            **precondition,
-        )
+        Args:
+            manifest: of the version.
+            instead_of: what was in force; False, and nothing is written, where it is not any more.
+        """
+        return self._put(LATEST, manifest, instead_of)
+
+    def _put(self, name: str, manifest: Manifest, instead_of: str | None) -> bool:
+        precondition: Any = {"IfMatch": instead_of} if instead_of else {"IfNoneMatch": "*"}
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=manifest_key(name),
+                Body=manifest.content,
+                ContentType="text/plain; charset=utf-8",
+                **precondition,
+            )
+        except ClientError as error:
+            # What was to be replaced may have been taken away meanwhile, too.
+            if error.response["Error"].get("Code") in _TAKEN | _ABSENT:
+                return False
+            raise
+        return True
 
 
 def _checksum(binary: Binary) -> str:

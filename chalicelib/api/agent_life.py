@@ -73,4 +73,5 @@ def request_key_rotation(caller: Caller, agent_id: str) -> Response:
 
 def _shown(caller: Caller, agent_id: str) -> Response:
     origin = caller.origin
-    return answer(shapes.agent(agent_flow.get(origin.organization, agent_id, origin.now)))
+    found = agent_flow.get(origin.organization, agent_id, origin.now, caller.operator.sees)
+    return answer(shapes.agent(found))

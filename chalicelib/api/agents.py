@@ -35,6 +35,7 @@ def list_agents(caller: Caller) -> Response:
         start=wanted.start,
         limit=wanted.limit,
         now=origin.now,
+        sees=caller.operator.sees,
     )
     return wanted.answer("agents", [shapes.agent(found) for found in page.rows], page.next)
 
@@ -59,7 +60,7 @@ def get_agent(caller: Caller, agent_id: str) -> Response:
     """One agent."""
     origin = caller.origin
     requests.query(api.current_request)
-    found = agent_flow.get(origin.organization, agent_id, origin.now)
+    found = agent_flow.get(origin.organization, agent_id, origin.now, caller.operator.sees)
     return answer(shapes.agent(found))
 
 
@@ -69,7 +70,7 @@ def update_agent(caller: Caller, agent_id: str) -> Response:
     origin = caller.origin
     wanted = requests.body(api.current_request, agent_flow.UpdateAgentRequest)
     now = runtime.current()
-    changed = agent_flow.update(now.patience, origin, agent_id, wanted)
+    changed = agent_flow.update(now.patience, origin, agent_id, wanted, caller.operator.sees)
     return answer(shapes.agent(changed))
 
 
@@ -80,5 +81,5 @@ def revoke_agent(caller: Caller, agent_id: str) -> Response:
     wanted = requests.body(api.current_request, revoke_flow.RevokeAgentRequest, optional=True)
     now = runtime.current()
     revoke_flow.revoke(now.patience, origin, agent_id, wanted.note)
-    found = agent_flow.get(origin.organization, agent_id, origin.now)
+    found = agent_flow.get(origin.organization, agent_id, origin.now, caller.operator.sees)
     return answer(shapes.agent(found))

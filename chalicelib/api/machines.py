@@ -38,8 +38,9 @@ def replace_agent(caller: Caller, agent_id: str) -> Response:
     """Confirm that this agent is the re-imaged host of a former one, which ends."""
     origin = caller.origin
     wanted = requests.body(api.current_request, replace_flow.ReplaceAgentRequest)
-    replace_flow.replace(runtime.current().patience, origin, agent_id, wanted)
-    return answer(shapes.agent(agent_flow.get(origin.organization, agent_id, origin.now)))
+    sees = caller.operator.sees
+    replace_flow.replace(runtime.current().patience, origin, agent_id, wanted, sees)
+    return answer(shapes.agent(agent_flow.get(origin.organization, agent_id, origin.now, sees)))
 
 
 @api.route("/{agent_id}/decommission", methods=["POST"])
@@ -53,4 +54,5 @@ def decommission_agent(caller: Caller, agent_id: str) -> Response:
         decommission_flow.by_agent(patience, origin, caller.claims, wanted.note)
         return answer({"agent_id": agent_id, "status": "revoked"})
     decommission_flow.by_operator(patience, origin, agent_id, wanted.note)
-    return answer(shapes.agent(agent_flow.get(origin.organization, agent_id, origin.now)))
+    sees = caller.operator.sees
+    return answer(shapes.agent(agent_flow.get(origin.organization, agent_id, origin.now, sees)))

@@ -69,6 +69,7 @@ def agent(found: Agent) -> dict[str, Any]:
         "revoked_at": _time(identity.revoked_at),
         "replaced_by": identity.replaced_by,
         "same_machine": list(found.same_machine),
+        "machine_crowded": found.machine_crowded,
         "facts_sha256": _hex(presence.facts if presence else None),
         "quarantine": _quarantine(found),
         "key_rotation": _key_rotation(presence),

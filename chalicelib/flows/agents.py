@@ -1,6 +1,6 @@
 """Looking at agents, renaming and labelling them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import msgspec
@@ -16,9 +16,13 @@ from chalicelib.flows.environment_lists import Page, Position, over_environments
 from chalicelib.store import agent_identities, agent_lists, audit_records, machines
 from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import AgentPresenceItem, presence_row
+from chalicelib.store.machines import Machine
 from chalicelib.store.paging import Span
 from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
+
+Sees = Callable[[str | None, str | None], bool]
+"""Whether the caller sees what is of a project and an environment."""
 
 _MOST_SEEN = 1_000
 _MOST_AT_ONCE = 100  # the most that one BatchGetItem takes
@@ -27,13 +31,15 @@ _MOST_AT_ONCE = 100  # the most that one BatchGetItem takes
 class Agent(msgspec.Struct, frozen=True):
     """An agent as operators see it: identity, presence, and the status that follows.
 
-    `same_machine` are the other live agents of its machine.
+    `same_machine` are the other live agents of its machine that the caller may see. A machine that
+    is `machine_crowded` has agents that are not known to be on it.
     """
 
     identity: AgentIdentityItem
     presence: AgentPresenceItem | None
     status: str
     same_machine: tuple[str, ...] = ()
+    machine_crowded: bool = False
 
 
 class AgentFilter(msgspec.Struct, frozen=True):
@@ -52,8 +58,10 @@ class UpdateAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     labels: Labels | None = None
 
 
-def get(organization: str, agent: str, now: int) -> Agent:
+def get(organization: str, agent: str, now: int, sees: Sees) -> Agent:
     """One agent of the organization, as it is now.
+
+    Of its machine only what the caller `sees` is told.
 
     Raises:
         NotFound: there is none, or it is another organization's.
@@ -65,7 +73,7 @@ def get(organization: str, agent: str, now: int) -> Agent:
     )
     if not isinstance(identity, AgentIdentityItem):
         raise _unknown()
-    (found,) = _with_machines(organization, [_agent(identity, _as_presence(presence), now)])
+    (found,) = _with_machines(organization, [_agent(identity, _as_presence(presence), now)], sees)
     return found
 
 
@@ -76,6 +84,7 @@ def page(
     start: Position | None,
     limit: int,
     now: int,
+    sees: Sees,
 ) -> Page[Agent]:
     """Agents by name, environment after environment."""
     # A filter may pass over many: a small page must not look at them one by one.
@@ -96,9 +105,9 @@ def page(
             if _is_wanted(agent, wanted):
                 rows.append(agent)
             if len(rows) == limit or seen == _MOST_SEEN:
-                shown = _with_machines(organization, rows)
+                shown = _with_machines(organization, rows, sees)
                 return Page(shown, Position(environment, str(identity.name_key)))
-    return Page(_with_machines(organization, rows), None)
+    return Page(_with_machines(organization, rows, sees), None)
 
 
 def _with_presence(
@@ -109,7 +118,7 @@ def _with_presence(
         yield _agent(identity, _as_presence(presence), now)
 
 
-def _with_machines(organization: str, agents: list[Agent]) -> list[Agent]:
+def _with_machines(organization: str, agents: list[Agent], sees: Sees) -> list[Agent]:
     """The agents with the others of their machines: one more request where any has a machine.
 
     A list must not show two live records of one host without saying so.
@@ -123,13 +132,24 @@ def _with_machines(organization: str, agents: list[Agent]) -> list[Agent]:
         return agents
     each = sorted(set(claimed.values()))
     rows = read_all([machines.machine_row(organization, machine) for machine in each])
-    living = dict(zip(each, map(machines.agents_of, rows), strict=True))
+    found = dict(zip(each, map(Machine.of, rows), strict=True))
     return [
-        msgspec.structs.replace(agent, same_machine=tuple(sorted(living[machine] - {name})))
-        if (machine := claimed.get(name := agent.identity.agent_id)) is not None
+        _on(agent, found[machine], sees)
+        if (machine := claimed.get(agent.identity.agent_id)) is not None
         else agent
         for agent in agents
     ]
+
+
+def _on(agent: Agent, machine: Machine, sees: Sees) -> Agent:
+    others = sorted(
+        one.agent
+        for one in machine.residents
+        if one.agent != agent.identity.agent_id and sees(one.project, one.environment)
+    )
+    return msgspec.structs.replace(
+        agent, same_machine=tuple(others), machine_crowded=machine.crowded
+    )
 
 
 def _is_wanted(agent: Agent, wanted: AgentFilter) -> bool:
@@ -153,7 +173,9 @@ def _unknown() -> NotFound:
     return NotFound("There is no such agent.", code="agent_not_found")
 
 
-def update(patience: Patience, origin: Origin, agent: str, request: UpdateAgentRequest) -> Agent:
+def update(
+    patience: Patience, origin: Origin, agent: str, request: UpdateAgentRequest, sees: Sees
+) -> Agent:
     """Change name or labels.
 
     Raises:
@@ -164,7 +186,7 @@ def update(patience: Patience, origin: Origin, agent: str, request: UpdateAgentR
     if request.name is None and request.labels is None:
         raise Malformed("Give a name or labels to change.", code="nothing_to_change")
     for _ in patience.rounds():
-        row = get(origin.organization, agent, origin.now).identity
+        row = get(origin.organization, agent, origin.now, sees).identity
         if row.status != ACTIVE:
             raise Conflict("The agent was revoked.", code="agent_revoked")
         cancelled = _change(origin, row, request).write()
@@ -172,7 +194,7 @@ def update(patience: Patience, origin: Origin, agent: str, request: UpdateAgentR
             break
         if "name" in cancelled.refused:
             raise Conflict("Another agent of this environment has this name.", code="name_taken")
-    return get(origin.organization, agent, origin.now)
+    return get(origin.organization, agent, origin.now, sees)
 
 
 def _change(origin: Origin, row: AgentIdentityItem, request: UpdateAgentRequest) -> Transaction:

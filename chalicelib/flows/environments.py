@@ -132,23 +132,7 @@ def create(
     """
     environment = ids.new(ids.ENVIRONMENT)
     for _ in patience.rounds():
-        transaction = Transaction()
-        row = add(
-            transaction,
-            origin.organization,
-            environment,
-            project=request.project,
-            name=request.name,
-            heartbeat_interval=request.heartbeat_interval_seconds,
-            fingerprint_key=organization.fingerprint_key,
-            now=origin.now,
-            by=origin.actor_id,
-        )
-        organizations.check_active(
-            transaction, "project", project_row(origin.organization, request.project)
-        )
-        parents.check_active(transaction, origin.organization)
-        audit_records.put(transaction, _created(origin, environment, request))
+        transaction, row = _creation(origin, organization, environment, request)
         cancelled = transaction.write()
         # A row of an identifier so random is ours: the SDK repeated it after a lost answer.
         if cancelled is None or row.item in cancelled.refused:
@@ -160,6 +144,32 @@ def create(
         if "name" in cancelled.refused:
             raise name_taken("environment", "project")
     raise AssertionError("unreachable: patience raises")
+
+
+def _creation(
+    origin: Origin,
+    organization: OrganizationItem,
+    environment: str,
+    request: CreateEnvironmentRequest,
+) -> tuple[Transaction, OrganizationItem]:
+    transaction = Transaction()
+    row = add(
+        transaction,
+        origin.organization,
+        environment,
+        project=request.project,
+        name=request.name,
+        heartbeat_interval=request.heartbeat_interval_seconds,
+        fingerprint_key=organization.fingerprint_key,
+        now=origin.now,
+        by=origin.actor_id,
+    )
+    organizations.check_active(
+        transaction, "project", project_row(origin.organization, request.project)
+    )
+    parents.check_active(transaction, origin.organization)
+    audit_records.put(transaction, _created(origin, environment, request))
+    return transaction, row
 
 
 def _created(origin: Origin, environment: str, request: CreateEnvironmentRequest) -> Evidence:

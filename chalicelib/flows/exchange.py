@@ -42,25 +42,37 @@ def exchange(
     )
     found = look_up(origin, claims, request, idempotency)
     try:
-        found.check_open()
-        refused = admission.refusal(
-            found.token,
-            hostname=request.hostname,
-            source_address=origin.source_address,
-            now=origin.now,
-        )
-        receipt = found.receipt
-        if receipt is None and isinstance(refused, Gone):
-            receipt = _twins_receipt(tools, origin, claims, idempotency)
-        if receipt is not None:
-            return _replayed(tools, origin, found, receipt, request)
-        if refused is not None:
-            raise refused
-        return _enrol(tools, origin, claims, found, request, csr, idempotency)
+        return _redeemed(tools, origin, claims, found, request, csr, idempotency)
     except DomainError as error:
         if error.status < 500:  # noqa: PLR2004 - ours are no refusals
             record_refusal(tools, origin, found.token, request, error)
         raise
+
+
+def _redeemed(
+    tools: EnrollTools,
+    origin: Origin,
+    claims: OpaqueClaims,
+    found: Found,
+    request: ExchangeRequest,
+    csr: CsrFacts | None,
+    idempotency: bytes | None,
+) -> Enrolled:
+    found.check_open()
+    refused = admission.refusal(
+        found.token,
+        hostname=request.hostname,
+        source_address=origin.source_address,
+        now=origin.now,
+    )
+    receipt = found.receipt
+    if receipt is None and isinstance(refused, Gone):
+        receipt = _twins_receipt(tools, origin, claims, idempotency)
+    if receipt is not None:
+        return _replayed(tools, origin, found, receipt, request)
+    if refused is not None:
+        raise refused
+    return _enrol(tools, origin, claims, found, request, csr, idempotency)
 
 
 def _twins_receipt(

@@ -16,6 +16,7 @@ from chalicelib.store import agent_facts, audit_records, machines, presence_writ
 from chalicelib.store.agent_facts import facts_row
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import AgentPresenceItem
+from chalicelib.store.machines import Resident
 from chalicelib.store.organizations import OrganizationItem, environment_row
 from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
@@ -82,7 +83,7 @@ def receive(
         cancelled = _transaction(origin, claims, seen, request, joins=joins).write()
         if cancelled is None:
             return True
-        # Where too many live on its machine, that is noted on the identity alone.
+        # Where too many live on its machine, that is crowded, and noted on the identity alone.
         joins = joins and "machine" not in cancelled.refused
     raise AssertionError("unreachable: patience raises")
 
@@ -113,8 +114,9 @@ def _raise_if_too_soon(known: AgentIdentityItem, now: int) -> None:
 def _transaction(
     origin: Origin, claims: RuntimeClaims, seen: _Seen, request: FactsRequest, *, joins: bool
 ) -> Transaction:
-    sha256 = bytes.fromhex(request.facts_sha256)
-    stored = facts_document.kept(request.facts, seen.fingerprint_key)
+    sha256, key = bytes.fromhex(request.facts_sha256), seen.fingerprint_key
+    stored = facts_document.kept(request.facts, key)
+    machine = machines.fingerprint(key, facts_document.machine_id(request.facts))
     known = seen.facts
     fresh = facts_document.differences(dict(known.facts or {}), stored) if known is not None else []
     transaction = Transaction()
@@ -130,30 +132,32 @@ def _transaction(
     )
     presence_writes.note_facts(transaction, seen.presence, sha256)
     if seen.identity is not None:
-        _keep_identity_current(transaction, origin, seen, seen.identity, request.facts, joins=joins)
+        _keep_identity_current(transaction, seen, seen.identity, stored, machine, joins=joins)
     audit_records.put(transaction, _evidence(origin, claims, seen, sha256, fresh))
     return transaction
 
 
 def _keep_identity_current(
     transaction: Transaction,
-    origin: Origin,
     seen: _Seen,
     identity: AgentIdentityItem,
-    facts: dict[str, Any],
+    stored: dict[str, Any],
+    machine: bytes | None,
     *,
     joins: bool,
 ) -> None:
     """What lists show of a host, and its machine: a copy of an agent comes without one."""
-    changed: dict[str, str | bytes] = {**_listed(identity, facts)}
-    machine = machines.fingerprint(seen.fingerprint_key, facts_document.machine_id(facts))
-    known, agent = identity.machine_fingerprint, identity.agent_id
+    changed: dict[str, str | bytes] = {**_listed(identity, stored)}
+    known, organization = identity.machine_fingerprint, seen.presence.organization
     if machine is not None and machine != known:
         changed["machine_fingerprint"] = machine
+        resident = Resident.of(identity)
         if joins:
-            machines.join(transaction, origin.organization, machine, agent)
+            machines.join(transaction, organization, machine, resident)
+        else:
+            machines.crowd(transaction, organization, machine)
         if known is not None:
-            machines.leave(transaction, origin.organization, bytes(known), {agent}, "left")
+            machines.leave(transaction, organization, bytes(known), {resident}, "left")
     if changed:
         agent_facts.keep_current(transaction, identity, changed)
 

@@ -4,11 +4,20 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import msgspec
 
 from chalicelib.errors import Malformed, TooLarge
+from chalicelib.fields import ShortText
+from chalicelib.flows.hardware_fingerprints import (
+    is_fingerprint,
+    is_machine_id,
+    machine_ids_first,
+    masked,
+)
 
 LARGEST = 32 * 1024
 DEEPEST = 6
@@ -17,7 +26,6 @@ _LONGEST_TEXT = 1024
 _LARGEST_NUMBER = 2**64
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_PLACE = 200
-_MACHINE_IDS = ("machine_id", "machine_id_sha256")
 _VOLATILE = frozenset({"bytes_sent", "bytes_received"})
 # What an element of a list is known by, so that another one before it changes nothing about it.
 _NAMES = ("name", "mount")
@@ -65,13 +73,23 @@ def _bad(place: str, message: str) -> Malformed:
 
 
 def machine_id(facts: dict[str, Any]) -> str | None:
-    """The machine id that a host claims, as its exchange claims it; None where it says none."""
-    return next((facts[name] for name in _MACHINE_IDS if isinstance(facts.get(name), str)), None)
+    """The machine id that a host claims, as its exchange claims it; None where it says none.
+
+    What an exchange would not take is none.
+    """
+    for name in machine_ids_first(list(facts)):
+        with suppress(msgspec.ValidationError):
+            claimed: str = msgspec.convert(facts[name], ShortText)
+            return claimed
+    return None
 
 
 def kept(facts: dict[str, Any], key: bytes | None) -> dict[str, Any]:
-    """The facts as they are stored: a machine id is its HMAC, or is left out without a key."""
-    stored: dict[str, Any] = _without_machine_ids(facts, key)
+    """The facts as they are stored: no fingerprint of hardware.
+
+    A machine id is its HMAC, or is left out without a key.
+    """
+    stored: dict[str, Any] = _without_fingerprints(facts, key)
     return stored
 
 
@@ -80,18 +98,34 @@ def shown(facts: dict[str, Any]) -> dict[str, Any]:
     return kept(facts, None)
 
 
-def _without_machine_ids(value: Any, key: bytes | None) -> Any:  # noqa: ANN401 - it is JSON
+def _without_fingerprints(value: Any, key: bytes | None) -> Any:  # noqa: ANN401 - it is JSON
     if isinstance(value, list):
-        return [_without_machine_ids(element, key) for element in value]
-    if not isinstance(value, dict):
-        return value
-    members = {}
+        return [_without_fingerprints(element, key) for element in value]
+    if isinstance(value, dict):
+        return _members(value, key)
+    return masked(value) if isinstance(value, str) else value
+
+
+def _members(value: dict[str, Any], key: bytes | None) -> dict[str, Any]:
+    members: dict[str, Any] = {}
     for name, member in value.items():
-        if name not in _MACHINE_IDS:
-            members[name] = _without_machine_ids(member, key)
-        elif key is not None and member is not None:
+        if is_fingerprint(name):
+            continue
+        if not is_machine_id(name):
+            members[_free(masked(name), members)] = _without_fingerprints(member, key)
+        elif key is not None and not _is_blank(member):
             members[name] = hmac.new(key, msgspec.json.encode(member), hashlib.sha256).hexdigest()
     return members
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    """The name, or one with a number where two are one without their addresses."""
+    tried = (f"{name}#{number}" if number > 1 else name for number in count(1))
+    return next(one for one in tried if one not in taken)
+
+
+def _is_blank(member: object) -> bool:
+    return member is None or (isinstance(member, str) and not member.strip())
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,7 +146,7 @@ _NOTHING = object()
 
 
 def _told(path: str, leaves: dict[str, Any]) -> Any:  # noqa: ANN401 - it is JSON
-    return None if path.rpartition(".")[2] in _MACHINE_IDS else leaves.get(path)
+    return None if is_machine_id(path.rpartition(".")[2]) else leaves.get(path)
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - it is JSON
@@ -121,8 +155,11 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
             if key not in _VOLATILE:
                 yield from _leaves(member, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+        taken: dict[str, Any] = {}
         for number, element in enumerate(value):
-            yield from _leaves(element, f"{path}[{_name_of(element, number)}]")
+            name = _free(_name_of(element, number), taken)
+            taken[name] = number
+            yield from _leaves(element, f"{path}[{name}]")
     else:
         # A list of plain values is one thing.
         yield path, value

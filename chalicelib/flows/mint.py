@@ -23,7 +23,8 @@ from chalicelib.store.table import Table
 from chalicelib.store.transaction import Cancelled, Transaction
 
 LONGEST_TTL = 30 * 86_400
-LEAST_OFFLINE, MOST_OFFLINE = 300, 30 * 86_400
+# A host that lives may be silent for an outage and 300 s of back-off, or for a Retry-After.
+LEAST_OFFLINE, USUAL_OFFLINE, MOST_OFFLINE = 1_800, 7_200, 30 * 86_400
 MOST_USES = 10_000
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
@@ -43,7 +44,9 @@ class MintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     labels: Labels = {}
     note: Note | None = None
     replace_machine: bool = False
-    replace_offline_seconds: Annotated[int, msgspec.Meta(ge=LEAST_OFFLINE, le=MOST_OFFLINE)] = 3600
+    replace_offline_seconds: Annotated[int, msgspec.Meta(ge=LEAST_OFFLINE, le=MOST_OFFLINE)] = (
+        USUAL_OFFLINE
+    )
 
     @property
     def replace_offline(self) -> int | None:
@@ -57,6 +60,22 @@ class Minted:
 
     token: EnrollmentTokenItem
     secret: str = field(repr=False)
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    """A token that is not there yet; of its secret the digest."""
+
+    origin: Origin
+    request: MintRequest
+    networks: list[str]
+    project: str
+    token: str
+    digest: bytes
+
+    @property
+    def expires_at(self) -> int:
+        """When it ends."""
+        return self.origin.now + self.request.ttl_seconds * 1000
 
 
 def mint(
@@ -79,18 +98,16 @@ def mint(
     Raises:
         Malformed: a source network is none.
         NotFound: the environment is not one of this organization's.
-        Conflict: this idempotency key has minted already; the answer names that token's id,
-            because its secret cannot be shown twice.
+        Conflict: this idempotency key has minted already; a secret cannot be shown twice.
     """
     networks = _networks(request.source_cidrs)
     if not isinstance(environment, OrganizationItem) or environment.status != organizations.ACTIVE:
         raise _no_environment()
     token = ids.new(ids.ENROLLMENT_TOKEN)
     secret = enrollment_token.FAMILY.issue(origin.organization, token)
+    draft = _Draft(origin, request, networks, str(environment.project), token, digest(secret))
     for _ in patience.rounds():
-        transaction, row = _transaction(
-            origin, request, networks, str(environment.project), token, secret, idempotency_key
-        )
+        transaction, row = _transaction(draft, idempotency_key)
         cancelled = transaction.write()
         if cancelled is None or _wrote_it_before(cancelled, token):
             token_counters.sum_up(row, [])
@@ -103,75 +120,72 @@ def mint(
 
 
 def _transaction(
-    origin: Origin,
-    request: MintRequest,
-    networks: list[str],
-    project: str,
-    token: str,
-    secret: str,
-    idempotency_key: str | None,
+    draft: _Draft, idempotency_key: str | None
 ) -> tuple[Transaction, EnrollmentTokenItem]:
-    expires_at = origin.now + request.ttl_seconds * 1000
-    transaction = Transaction()
-    row = enrollment_tokens.mint(
-        transaction,
-        origin.organization,
-        token,
-        environment=request.environment,
-        created_at=origin.now,
-        expires_at=expires_at,
-        digest=digest(secret),
-        project=project,
-        max_uses=request.max_uses,
-        counters=token_counters.rows_for(request.max_uses) or None,
-        hostname=request.hostname.lower() if request.hostname else None,
-        source_cidrs=networks,
-        labels=request.labels,
-        note=request.note,
-        replace_machine=request.replace_machine or None,
-        replace_offline=request.replace_offline,
-        created_by=origin.actor_id,
-    )
+    transaction, origin, request = Transaction(), draft.origin, draft.request
+    row = _add_token(transaction, draft)
     token_counters.mint(transaction, origin.organization, row)
     if idempotency_key is not None:
         enrollment_tokens.claim_mint(
             transaction,
             origin.organization,
             hashlib.sha256(idempotency_key.encode()).digest(),
-            token=token,
+            token=draft.token,
             created_at=origin.now,
-            expires_at=expires_at,
+            expires_at=draft.expires_at,
         )
     organizations.check_active(
         transaction,
         "environment",
         organizations.environment_row(origin.organization, request.environment),
     )
-    audit_records.put(transaction, _evidence(origin, request, networks, project, token))
+    audit_records.put(transaction, _evidence(draft))
     return transaction, row
+
+
+def _add_token(transaction: Transaction, draft: _Draft) -> EnrollmentTokenItem:
+    origin, request = draft.origin, draft.request
+    return enrollment_tokens.mint(
+        transaction,
+        origin.organization,
+        draft.token,
+        environment=request.environment,
+        created_at=origin.now,
+        expires_at=draft.expires_at,
+        digest=draft.digest,
+        project=draft.project,
+        max_uses=request.max_uses,
+        counters=token_counters.rows_for(request.max_uses) or None,
+        hostname=request.hostname.lower() if request.hostname else None,
+        source_cidrs=draft.networks,
+        labels=request.labels,
+        note=request.note,
+        replace_machine=request.replace_machine or None,
+        replace_offline=request.replace_offline,
+        created_by=origin.actor_id,
+    )
 
 
 def _no_environment() -> NotFound:
     return NotFound("There is no such environment.", code="environment_not_found")
 
 
-def _evidence(
-    origin: Origin, request: MintRequest, networks: list[str], project: str, token: str
-) -> Evidence:
+def _evidence(draft: _Draft) -> Evidence:
+    request = draft.request
     return success(
-        origin,
+        draft.origin,
         EnrollmentTokenIssued(
-            token_id=token,
+            token_id=draft.token,
             max_uses=request.max_uses,
-            expires_at=rfc3339(origin.now + request.ttl_seconds * 1000),
+            expires_at=rfc3339(draft.expires_at),
             hostname=request.hostname,
-            source_cidrs=networks,
+            source_cidrs=draft.networks,
             labels=request.labels,
             replace_machine=request.replace_machine,
             replace_offline_seconds=request.replace_offline,
         ),
-        resource=("enrollment_token", token),
-        project=project,
+        resource=("enrollment_token", draft.token),
+        project=draft.project,
         environment=request.environment,
     )
 

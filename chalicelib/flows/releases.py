@@ -81,7 +81,10 @@ class Releases:
             raise _not_published(
                 "The agent has not been published for this platform.", manifest.platforms
             )
-        return self._bucket.download_url(manifest.version, platform, seconds=DOWNLOAD_SECONDS)
+        binary = manifest.binaries[platform]
+        return self._bucket.download_url(
+            manifest.version, platform, binary, seconds=DOWNLOAD_SECONDS
+        )
 
 
 def _unreadable(version: str, cause: str) -> Unavailable:

@@ -9,6 +9,7 @@ from chalicelib.errors import Conflict, NotFound
 from chalicelib.evidence.record import Origin
 from chalicelib.fields import AgentId, Note
 from chalicelib.flows import replacement, revoke_agent
+from chalicelib.flows.agents import Sees
 from chalicelib.flows.contention import Patience
 from chalicelib.store import agent_identities, presence_writes
 from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
@@ -23,18 +24,20 @@ class ReplaceAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     note: Note | None = None
 
 
-def replace(patience: Patience, origin: Origin, agent: str, request: ReplaceAgentRequest) -> None:
+def replace(
+    patience: Patience, origin: Origin, agent: str, request: ReplaceAgentRequest, sees: Sees
+) -> None:
     """End a former identity; its name and labels go to the agent. Twice changes nothing.
 
     Both are of one machine, as far as that can be claimed. An operator may end a live agent: here
     somebody decided, and not an identifier.
 
     Raises:
-        NotFound: there is no such agent in the organization.
+        NotFound: there is no such agent in the organization, or the caller does not see it.
         Conflict: another environment, another machine, or one of the two has ended otherwise.
     """
     for _ in patience.rounds():
-        row, former = _both(origin.organization, agent, request.former)
+        row, former = _both(origin.organization, agent, request.former, sees)
         if former.replaced_by == agent:
             return
         _check(row, former)
@@ -43,11 +46,11 @@ def replace(patience: Patience, origin: Origin, agent: str, request: ReplaceAgen
 
 
 def _both(
-    organization: str, agent: str, former: str
+    organization: str, agent: str, former: str, sees: Sees
 ) -> tuple[AgentIdentityItem, AgentIdentityItem]:
     if ids.is_a(ids.AGENT, agent):
         one, other = read_all([agent_row(organization, agent), agent_row(organization, former)])
-        if _is_there(one) and _is_there(other):
+        if _is_there(one) and _is_there(other) and sees(other.project, other.environment):
             return one, other
     raise NotFound("There is no such agent.", code="agent_not_found")
 

@@ -20,6 +20,7 @@ from chalicelib.store import (
 from chalicelib.store.agent_identities import ACTIVE, AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import ENROLLED, OFFLINE, AgentPresenceItem, presence_row
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
+from chalicelib.store.machines import Machine, Resident
 from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Cancelled, Transaction
 
@@ -29,11 +30,11 @@ _PART = "former_"
 
 
 class Former(msgspec.Struct, frozen=True):
-    """An identity that a fresh one is to replace, as it was seen, and its machine's agents."""
+    """An identity that a fresh one is to replace, as it was seen, and its machine."""
 
     identity: AgentIdentityItem
     presence: AgentPresenceItem
-    agents: set[str]
+    machine: Machine
 
     @property
     def name(self) -> str:
@@ -42,10 +43,14 @@ class Former(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a new agent comes in: its machine, and the identity whose place it takes."""
+    """Where a new agent comes in: its machine, and the identity whose place it takes.
+
+    The row of a machine that is `full` has no room for it.
+    """
 
     machine: bytes | None
     former: Former | None
+    full: bool = False
 
     @property
     def former_agent(self) -> str | None:
@@ -67,29 +72,27 @@ def place_of(origin: Origin, token: EnrollmentTokenItem, machine: bytes | None) 
 def after(place: Place, cancelled: Cancelled, origin: Origin, token: EnrollmentTokenItem) -> Place:
     """Where the host comes in now that a transaction was refused.
 
-    A former agent that was heard meanwhile stays; a machine that has too many agents is noted on
-    the identity alone.
+    A former agent that was heard meanwhile stays; a machine that has too many agents is marked as
+    crowded, and noted on the identity alone.
     """
     if place.former is not None and any(
         part == "machine" or part.startswith(_PART) for part in cancelled.refused
     ):
         return place_of(origin, token, place.machine)
-    return Place(None, None) if "machine" in cancelled.refused else place
+    return Place(place.machine, None, full=True) if "machine" in cancelled.refused else place
 
 
 def _former(origin: Origin, token: EnrollmentTokenItem, machine: bytes) -> Former | None:
-    agents = machines.find(origin.organization, machine)
-    if not agents:
+    found = machines.find(origin.organization, machine)
+    near = sorted(one.agent for one in found.residents if one.environment == token.environment)
+    # Of a crowded machine's agents some are not known, and may be the host.
+    if not near or found.crowded:
         return None
     rows = read_all(
-        [
-            row(origin.organization, agent)
-            for agent in sorted(agents)
-            for row in (agent_row, presence_row)
-        ]
+        [row(origin.organization, agent) for agent in near for row in (agent_row, presence_row)]
     )
     here = [
-        Former(identity, presence, agents)
+        Former(identity, presence, found)
         for identity, presence in zip(rows[::2], rows[1::2], strict=True)
         if isinstance(identity, AgentIdentityItem)
         and isinstance(presence, AgentPresenceItem)
@@ -106,8 +109,9 @@ def _is_silent(former: Former, now: int, seconds: int) -> bool:
     presence = former.presence
     if status_of(presence, now) not in {OFFLINE, ENROLLED}:
         return False
-    heard = presence.last_seen if presence.last_seen is not None else former.identity.created_at
-    return now - int(heard) > seconds * 1000
+    # A quarantined agent beats, and its beats leave no mark: its silence begins with its release.
+    marks = (presence.last_seen, presence.released_at, former.identity.created_at)
+    return now - max(int(mark) for mark in marks if mark is not None) > seconds * 1000
 
 
 def succeed(
@@ -128,31 +132,36 @@ def succeed(
         name: of the new one; a former one's of that name has changed hands already.
         token: by which it comes.
     """
-    former, organization = place.former, origin.organization
-    if place.machine is None:
+    organization, machine, former = origin.organization, place.machine, place.former
+    if machine is None:
         return
-    if former is None:
-        machines.join(transaction, organization, place.machine, agent)
-        return
-    machines.succeed(
-        transaction,
-        organization,
-        place.machine,
-        seen=former.agents,
-        former=former.identity.agent_id,
-        agent=agent,
-    )
+    resident = Resident(agent, str(token.environment), str(token.project))
+    if former is not None:
+        was = Resident.of(former.identity)
+        machines.succeed(
+            transaction, organization, machine, seen=former.machine, former=was, agent=resident
+        )
+        _end_former(transaction, origin, former, agent, name, token.token)
+    elif place.full:
+        machines.crowd(transaction, organization, machine)
+    else:
+        machines.join(transaction, organization, machine, resident)
+
+
+def _end_former(
+    transaction: Transaction, origin: Origin, former: Former, agent: str, name: str, token: str
+) -> None:
     presence_writes.revoke_as_seen(transaction, former.presence, f"{_PART}presence")
     if former.name != name.lower():
         agent_identities.release_name(
             transaction,
-            organization,
+            origin.organization,
             former.identity.agent_id,
             environment=str(former.identity.environment),
             name=str(former.identity.name),
             part=f"{_PART}name",
         )
-    end(transaction, origin, former.identity, agent, reason=BY_MACHINE, token=token.token)
+    end(transaction, origin, former.identity, agent, reason=BY_MACHINE, token=token)
 
 
 def end(

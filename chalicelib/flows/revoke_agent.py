@@ -18,6 +18,7 @@ from chalicelib.store import (
     presence_writes,
 )
 from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem
+from chalicelib.store.machines import Resident
 from chalicelib.store.transaction import Transaction
 
 MOST_TOGETHER = 10
@@ -152,9 +153,9 @@ def leave_machines(
 
     Agents of one machine leave together: a transaction may touch a row only once.
     """
-    leaving: dict[bytes, set[str]] = {}
+    leaving: dict[bytes, set[Resident]] = {}
     for row in rows:
         if row.machine_fingerprint is not None:
-            leaving.setdefault(bytes(row.machine_fingerprint), set()).add(row.agent_id)
+            leaving.setdefault(bytes(row.machine_fingerprint), set()).add(Resident.of(row))
     for machine, agents in leaving.items():
         machines.leave(transaction, organization, machine, agents, f"machine#{machine.hex()}")

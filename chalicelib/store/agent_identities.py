@@ -7,6 +7,7 @@ from typing import Any
 
 from pynamodb.attributes import (
     BinaryAttribute,
+    BooleanAttribute,
     JSONAttribute,
     NumberAttribute,
     UnicodeAttribute,
@@ -51,7 +52,8 @@ class AgentIdentityItem(Table):
     - `org#agt`: an agent. `machine_fingerprint` is the HMAC of its host's machine id, `replaced_by`
       the agent that took its place.
     - `org#env#name#…`: the reservation of a name.
-    - `org#machine#…`: the live `agents` of a machine (`store/machines.py`).
+    - `org#machine#…`: the live `agents` of a machine, and whether it is `crowded`
+      (`store/machines.py`).
     - `org#agt#facts`: what a host says about itself (`store/agent_facts.py`).
     """
 
@@ -86,6 +88,7 @@ class AgentIdentityItem(Table):
     quarantine: JSONAttribute = JSONAttribute(null=True)
     released: JSONAttribute = JSONAttribute(null=True)
     agents: UnicodeSetAttribute = UnicodeSetAttribute(null=True)
+    crowded = BooleanAttribute(null=True)
     facts: JSONAttribute = JSONAttribute(null=True)
     facts_sha256 = BinaryAttribute(null=True, legacy_encoding=False)
     facts_received_at = NumberAttribute(null=True)
@@ -129,33 +132,25 @@ def create(
 
     `former` is an agent that ends by the same transaction, and may leave it its name.
     """
-    transaction.put(
-        "identity",
-        AgentIdentityItem(
-            f"{organization}#{agent}",
-            agent_id=agent,
-            status=ACTIVE,
-            environment=environment,
-            environment_shard=shard_key(organization, environment, shard=shard_of(agent)),
-            name=name,
-            name_key=_name_key(name, agent),
-            token=token,
-            token_shard=shard_key(organization, token, shard=shard_of(agent)),
-            created_at=created_at,
-            revision=1,
-            **attributes,
-        ),
-        AgentIdentityItem.pk.does_not_exist(),
-    )
-    reserve_name(
-        transaction,
-        organization,
-        agent,
+    row = AgentIdentityItem(
+        f"{organization}#{agent}",
+        agent_id=agent,
+        status=ACTIVE,
         environment=environment,
+        environment_shard=shard_key(organization, environment, shard=shard_of(agent)),
         name=name,
+        name_key=_name_key(name, agent),
+        token=token,
+        token_shard=shard_key(organization, token, shard=shard_of(agent)),
         created_at=created_at,
-        former=former,
+        revision=1,
+        **attributes,
     )
+    transaction.put("identity", row, AgentIdentityItem.pk.does_not_exist())
+    reserve_name(
+        transaction, organization, agent,
+        environment=environment, name=name, created_at=created_at, former=former,
+    )  # fmt: skip
 
 
 def reserve_name(

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
+from pynamodb.attributes import NumberAttribute
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -250,11 +251,9 @@ def revoke(transaction: Transaction, organization: str, agent: str, part: str = 
 
 
 def revoke_as_seen(transaction: Transaction, seen: AgentPresenceItem, part: str) -> None:
-    """Add the end of the agent, unless it beat or changed its status since it was seen."""
-    unheard = (
-        _P.last_seen == seen.last_seen
-        if seen.last_seen is not None
-        else _P.last_seen.does_not_exist()
+    """Add the end of the agent, unless it beat, changed its status or was released meanwhile."""
+    unheard = _unchanged(_P.last_seen, seen.last_seen) & _unchanged(
+        _P.released_at, seen.released_at
     )
     transaction.update(
         part,
@@ -262,6 +261,11 @@ def revoke_as_seen(transaction: Transaction, seen: AgentPresenceItem, part: str)
         [_P.status.set(REVOKED), _P.due.remove()],
         (_P.status == seen.status) & unheard,
     )
+
+
+def _unchanged(attribute: NumberAttribute, value: float | None) -> Condition:
+    condition: Condition = attribute == value if value is not None else attribute.does_not_exist()
+    return condition
 
 
 def note_facts(transaction: Transaction, seen: AgentPresenceItem, sha256: bytes) -> None:

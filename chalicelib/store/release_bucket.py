@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import Unavailable
-from chalicelib.release_manifest import LARGEST, Platform
+from chalicelib.release_manifest import LARGEST, Binary, Platform
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,9 +20,9 @@ def manifest_key(version: str) -> str:
     return f"{PREFIX}/{version}/manifest"
 
 
-def binary_key(version: str, platform: Platform) -> str:
-    """Where a binary is."""
-    return f"{PREFIX}/{version}/{platform.os}-{platform.arch}"
+def binary_key(version: str, platform: Platform, binary: Binary) -> str:
+    """Where a binary is: a name that no other bytes can have."""
+    return f"{PREFIX}/{version}/{platform.os}-{platform.arch}-{binary.sha256}"
 
 
 class ReleaseBucket:
@@ -53,7 +53,9 @@ class ReleaseBucket:
         except BotoCoreError as error:
             raise _unavailable(error) from error
 
-    def download_url(self, version: str, platform: Platform, *, seconds: int) -> str:
+    def download_url(
+        self, version: str, platform: Platform, binary: Binary, *, seconds: int
+    ) -> str:
         """A presigned GET of a binary."""
         suffix = ".exe" if platform.os == "windows" else ""
         return str(
@@ -61,7 +63,7 @@ class ReleaseBucket:
                 "get_object",
                 Params={
                     "Bucket": self._bucket,
-                    "Key": binary_key(version, platform),
+                    "Key": binary_key(version, platform, binary),
                     "ResponseContentDisposition": f'attachment; filename="rollcall-agent{suffix}"',
                     "ResponseContentType": _DOWNLOADED_AS,
                 },

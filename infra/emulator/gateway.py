@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 
 from infra.emulator import gateway_responses as answers
 from infra.emulator.functions import Function, QueueTimeoutError
@@ -92,7 +93,11 @@ class Gateway:
     def _handle(self, wire: Wire, head: Head, peer: str) -> Answer:
         request_id = str(uuid.uuid4())
         status, headers, body = self._answer(wire, head, peer, request_id)
-        headers += [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", request_id[:16])]
+        headers += [
+            ("Date", formatdate(usegmt=True)),
+            ("x-amzn-RequestId", request_id),
+            ("x-amz-apigw-id", request_id[:16]),
+        ]
         return status, headers, body
 
     def _answer(self, wire: Wire, head: Head, peer: str, request_id: str) -> Answer:

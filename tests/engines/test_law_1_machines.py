@@ -29,7 +29,7 @@ def test_of_a_beat_and_an_exchange_that_would_replace_the_agent_one_comes_first(
         former = calls.enroll(machine_id=machine)
         assert calls.beat(former).status_code == 200
         _age(items, calls, former)
-        token = calls.mint(replace_machine=True, replace_offline_seconds=300)
+        token = calls.mint(replace_machine=True, replace_offline_seconds=1_800)
 
         beaten, enrolled = _at_once(
             partial(calls.beat, former, sequence=2),
@@ -47,6 +47,7 @@ def _age(items: Items, calls: Calls, host: Host) -> None:
     heard = time.time_ns() // 1_000_000 - SILENCE_MS
     items.change("agent_presence", pk, "l", heard)
     items.change("agent_presence", pk, "n", heard + 250)
+    items.change("agent_identities", pk, "created_at", heard)
 
 
 def _at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
@@ -79,7 +80,7 @@ def test_of_many_exchanges_of_one_machine_at_once_one_replaces(
     former = calls.enroll(machine_id=machine)
     assert calls.beat(former).status_code == 200
     _age(items, calls, former)
-    tokens = [calls.mint(replace_machine=True, replace_offline_seconds=300) for _ in range(6)]
+    tokens = [calls.mint(replace_machine=True, replace_offline_seconds=1_800) for _ in range(6)]
     answers = _at_once(*(partial(calls.exchange, token, machine_id=machine) for token in tokens))
     assert [answer.status_code for answer in answers] == [201] * 6
     fresh = {answer.json()["agent_id"] for answer in answers}

@@ -155,7 +155,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
                      *({"prj_" + "0" * 20: bad} for bad in (None, "org_admin", *NO_ROLE)),
                      {f"prj_{n:020}": "viewer" for n in range(21)}],
         "note": NO_NOTE,
-        "ttl_seconds": [*NO_NUMBER, 299, 2_592_001],
+        "ttl_seconds": [*NO_NUMBER, 1_799, 2_592_001],
     },
     "AcceptRequest": {
         "invitation": [None, *NO_TEXT, "", "x" * 257, *LONG],
@@ -183,7 +183,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "labels": [None, *NO_LABELS],
         "note": NO_NOTE,
         "replace_machine": NO_FLAG,
-        "replace_offline_seconds": [*NO_NUMBER, 299, 2_592_001],
+        "replace_offline_seconds": [*NO_NUMBER, 1_799, 2_592_001],
     },
     "FactsRequest": {"facts_sha256": NO_SHA256, "facts": NO_FACTS},
     "ReplaceAgentRequest": {"former": [None, *NO_IDENTIFIER], "note": NO_NOTE},

@@ -56,6 +56,15 @@ class Releases:
         self.said.clear()
         return publish(self.target, version, files, latest=latest, say=self.said.append)
 
+    def key_of(self, version: str, platform: Platform, content: bytes) -> str:
+        """Where a binary is to be, below `releases/`."""
+        digest = hashlib.sha256(content).hexdigest()
+        return f"{version}/{platform.os}-{platform.arch}-{digest}"
+
+    def binary(self, version: str, platform: Platform, content: bytes) -> bytes | None:
+        """What is there where a binary is to be, or None."""
+        return self.read(self.key_of(version, platform, content))
+
     def read(self, key: str) -> bytes | None:
         """An object below `releases/`, or None."""
         try:

@@ -58,6 +58,7 @@ def test_an_agent_is_shown_with_what_the_host_said(tenant: Tenant) -> None:
         "revoked_at": None,
         "replaced_by": None,
         "same_machine": [],
+        "machine_crowded": False,
         "facts_sha256": None,
         "quarantine": None,
         "key_rotation": "none",

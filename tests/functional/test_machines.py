@@ -95,7 +95,8 @@ def test_agents_of_one_machine_end_together_in_one_transaction(tenant: Tenant) -
     assert requests.operations == ["TransactWriteItems"]
     assert len(requests.transactions[0].parts) == 9 * 5 + 2
     living = [row for row in rows_of(tenant, "agent_identities") if "agents" in row]
-    assert [row["agents"]["SS"] for row in living] == [[hosts[0].agent_id]]
+    left = f"{hosts[0].agent_id}@{tenant.environment}@{tenant.project}"
+    assert [row["agents"]["SS"] for row in living] == [[left]]
 
 
 # ------------------------------------------------------------------- an operator confirms

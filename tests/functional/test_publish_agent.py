@@ -79,8 +79,8 @@ def test_anyone_can_verify_the_manifest_offline(releases: Releases, stack: dict[
 
 def test_the_binaries_are_stored_and_the_version_is_in_force(releases: Releases) -> None:
     manifest = releases.publish("0.2.0", {LINUX: b"linux", WINDOWS: b"windows"})
-    assert releases.read("0.2.0/linux-x86_64") == b"linux"
-    assert releases.read("0.2.0/windows-x86_64") == b"windows"
+    assert releases.binary("0.2.0", LINUX, b"linux") == b"linux"
+    assert releases.binary("0.2.0", WINDOWS, b"windows") == b"windows"
     assert releases.read("0.2.0/manifest") == releases.read("latest/manifest") == manifest.content
 
 
@@ -95,8 +95,8 @@ def test_other_bytes_under_the_same_version_are_refused(releases: Releases) -> N
     old = releases.publish("0.2.0", {LINUX: b"linux"})
     with pytest.raises(DeployError, match=r"0\.2\.0 was published for linux/x86_64 with other"):
         releases.publish("0.2.0", {LINUX: b"LINUX", LINUX_ARM: b"arm"})
-    assert releases.read("0.2.0/linux-x86_64") == b"linux"
-    assert releases.read("0.2.0/linux-arm64") is None
+    assert releases.binary("0.2.0", LINUX, b"linux") == b"linux"
+    assert releases.binary("0.2.0", LINUX_ARM, b"arm") is None
     assert releases.read("latest/manifest") == releases.read("0.2.0/manifest") == old.content
 
 
@@ -140,7 +140,7 @@ def test_a_publish_that_is_broken_off_leaves_the_former_version_in_force(
     # And again, with a build that came out otherwise where nobody can have the first one.
     content = b"newer" if writes == 3 else b"NEWER"
     made = releases.publish("0.3.0", {LINUX: content, WINDOWS: b"w"})
-    assert releases.read("0.3.0/linux-x86_64") == content
+    assert releases.binary("0.3.0", LINUX, content) == content
     assert releases.read("latest/manifest") == made.content
 
 
@@ -176,7 +176,8 @@ def test_a_manifest_that_somebody_changed_is_not_signed_anew(releases: Releases)
 
 def test_a_binary_that_is_gone_is_not_promised(releases: Releases) -> None:
     releases.publish("0.2.0", {LINUX: b"linux"})
-    releases.s3.delete_object(Bucket=releases.bucket, Key="releases/0.2.0/linux-x86_64")
+    key = releases.key_of("0.2.0", LINUX, b"linux")
+    releases.s3.delete_object(Bucket=releases.bucket, Key=f"releases/{key}")
     with pytest.raises(DeployError, match="does not hold the binary for linux/x86_64"):
         releases.publish("0.2.0", {WINDOWS: b"w"})
     assert releases.publish("0.2.0", {WINDOWS: b"w", LINUX: b"linux"}).platforms
@@ -220,6 +221,6 @@ def test_the_command_takes_files_by_their_names(
     command = ["publish-agent", "--stage", STAGE, "--version", "0.2.0"]
     assert __main__.main([*command, str(linux), "--file", f"windows/amd64={other}"]) == 0
     assert "published 0.2.0: linux/x86_64, windows/x86_64" in capsys.readouterr().out
-    assert releases.read("0.2.0/windows-x86_64") == b"windows"
+    assert releases.binary("0.2.0", WINDOWS, b"windows") == b"windows"
     assert __main__.main([*command, str(other)]) == 1
     assert "does not say what it is for" in capsys.readouterr().out

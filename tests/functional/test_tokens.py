@@ -61,7 +61,7 @@ def test_a_mint_keeps_what_it_was_told(tenant: Tenant) -> None:
         labels={"site": "köln", "rack": ""},
         note="for the new rack 🚚",
         replace_machine=True,
-        replace_offline_seconds=300,
+        replace_offline_seconds=1_800,
     )
     assert minted["expires_at"] == "2026-05-28T20:27:40.000Z"
     assert minted["max_uses"] == 10_000
@@ -69,7 +69,7 @@ def test_a_mint_keeps_what_it_was_told(tenant: Tenant) -> None:
     assert minted["source_cidrs"] == ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"]
     assert minted["labels"] == {"site": "köln", "rack": ""}
     assert minted["note"] == "for the new rack 🚚"
-    assert (minted["replace_machine"], minted["replace_offline_seconds"]) == (True, 300)
+    assert (minted["replace_machine"], minted["replace_offline_seconds"]) == (True, 1_800)
     assert get(tenant, minted) == {name: minted[name] for name in SHOWN}
 
 

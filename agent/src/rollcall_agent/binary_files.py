@@ -17,20 +17,25 @@ from typing import Final, Protocol
 from rollcall_agent.private_files import sync_folder
 
 MODE: Final = 0o755
+UNCHECKED_MODE: Final = 0o600
+BLOCK: Final = 1024 * 1024
 
 
 class FileOperations:
     """The operations that leave a trace, one by one, so that a test can end the process at each."""
 
     def write_new(self, path: Path, blocks: Iterable[bytes]) -> None:
-        """Write a file that is not there yet, and flush it to disk."""
+        """Write a file that is not there yet, and flush it to disk.
+
+        It is a program only once the blocks have come to their end, which they do not where they
+        are not what they should be.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(path, flags, MODE), "wb") as file:
+        with os.fdopen(os.open(path, flags, UNCHECKED_MODE), "wb") as file:
             for block in blocks:
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
-        # The umask of a service takes more away than a program can spare.
         path.chmod(MODE)
 
     def link(self, path: Path, name: Path) -> None:
@@ -60,7 +65,13 @@ class BinaryFiles(Protocol):
     """The binary, the one before it, and the one that is to come."""
 
     def stage(self, version: str, blocks: Iterable[bytes]) -> Path:
-        """Write a new binary beside the current one, and return where."""
+        """Write a new binary beside the current one, and return where; or leave nothing behind."""
+
+    def drop(self, staged: Path) -> None:
+        """Remove a staged binary that is not wanted, as far as that is possible."""
+
+    def is_in_place(self, staged: Path) -> bool:
+        """Tell whether the current binary is the staged one, byte for byte."""
 
     def put_in_place(self, staged: Path) -> None:
         """Make the staged binary the current one, and keep the current one as the previous."""
@@ -76,11 +87,38 @@ class BinaryFiles(Protocol):
 
 
 @dataclass(frozen=True)
-class PosixBinaries:
-    """The files where a running program can be replaced."""
+class _Binaries:
+    """What is done in the same way on each operating system."""
 
     binary: Path
     files: FileOperations = field(default_factory=FileOperations)
+
+    def drop(self, staged: Path) -> None:
+        """Remove a staged binary that is not wanted, as far as that is possible."""
+        with suppress(OSError):
+            self.files.remove(staged)
+
+    def is_in_place(self, staged: Path) -> bool:
+        """Tell whether the current binary is the staged one, byte for byte."""
+        with staged.open("rb") as one, self.binary.open("rb") as other:
+            while block := one.read(BLOCK):
+                if other.read(BLOCK) != block:
+                    return False
+            return not other.read(1)
+
+    def _write(self, staged: Path, blocks: Iterable[bytes]) -> Path:
+        self.files.remove(staged)
+        try:
+            self.files.write_new(staged, blocks)
+        except Exception:
+            # What was refused must not lie about, and a full disk must not stay full.
+            self.drop(staged)
+            raise
+        return staged
+
+
+class PosixBinaries(_Binaries):
+    """The files where a running program can be replaced."""
 
     @property
     def previous(self) -> Path:
@@ -89,10 +127,8 @@ class PosixBinaries:
 
     def stage(self, version: str, blocks: Iterable[bytes]) -> Path:
         """Write a new binary beside the current one, under a name of this process alone."""
-        staged = self.binary.with_name(f".{self.binary.name}.{version}.{os.getpid()}.new")
-        self.files.remove(staged)
-        self.files.write_new(staged, blocks)
-        return staged
+        name = f".{self.binary.name}.{version}.{os.getpid()}.new"
+        return self._write(self.binary.with_name(name), blocks)
 
     def put_in_place(self, staged: Path) -> None:
         """Make the staged binary the current one by one rename."""
@@ -122,12 +158,8 @@ class PosixBinaries:
                 self.files.remove(left)
 
 
-@dataclass(frozen=True)
-class WindowsBinaries:
+class WindowsBinaries(_Binaries):
     """The files where a running program can only be renamed."""
-
-    binary: Path
-    files: FileOperations = field(default_factory=FileOperations)
 
     @property
     def previous(self) -> Path:
@@ -141,10 +173,7 @@ class WindowsBinaries:
     def stage(self, version: str, blocks: Iterable[bytes]) -> Path:
         """Write a new binary beside the current one; it is a program by its suffix alone."""
         name = f"{self.binary.stem}.{version}.{os.getpid()}.new{self.binary.suffix}"
-        staged = self.binary.with_name(name)
-        self.files.remove(staged)
-        self.files.write_new(staged, blocks)
-        return staged
+        return self._write(self.binary.with_name(name), blocks)
 
     def put_in_place(self, staged: Path) -> None:
         """Rename the current binary out of the way and the staged one into its place."""

@@ -50,7 +50,7 @@ class LateStaging:
     """Stages with parts that are imported for it: a process that is up to date needs none."""
 
     settings: Settings
-    base_url: str
+    url: str | None
     files: BinaryFiles
     clock: Clock
     pin: str
@@ -66,7 +66,7 @@ class LateStaging:
         from rollcall_agent.staging import Staging  # noqa: PLC0415
 
         releases = Downloads(
-            self.base_url,
+            self.settings.base_url(self.url),
             self.clock,
             allow_http=self.settings.allow_http,
             ca_bundle=self.settings.ca_bundle(),
@@ -77,9 +77,13 @@ class LateStaging:
 
 
 def upgrade_of_this_process(
-    settings: Settings, base_url: str, clock: Clock, say: Say, binary: Path | None = None
+    settings: Settings, url: str | None, clock: Clock, say: Say, binary: Path | None = None
 ) -> Upgrade:
-    """Build the upgrade of a binary; by default of the one that this process runs from."""
+    """Build the upgrade of a binary; by default of the one that this process runs from.
+
+    It asks the settings for nothing that they may lack: a version on trial is counted before
+    anything else can end it.
+    """
     binary = binary or own_binary()
     try:
         pin, refusal = release_key(settings), None
@@ -87,7 +91,7 @@ def upgrade_of_this_process(
         # A pin that is mistyped must not keep a host from beating.
         pin, refusal = None, error.line
     files = binaries_of(sys.platform, binary) if binary is not None else None
-    stage = LateStaging(settings, base_url, files, clock, pin) if files and pin else None
+    stage = LateStaging(settings, url, files, clock, pin) if files and pin else None
     return Upgrade(
         version=__version__,
         refusal=refusal or _refusal(settings, binary, pin),

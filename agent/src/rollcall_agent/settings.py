@@ -76,6 +76,15 @@ class Settings:
         path = config or Path(environment.get(CONFIG) or DEFAULT_CONFIG)
         return cls(path, environment, EnvFile.load(path))
 
+    @classmethod
+    def load_what_can_be(cls, config: Path | None, environment: Mapping[str, str]) -> Settings:
+        """Read it too, and take an env file that cannot be read for an empty one."""
+        try:
+            return cls.load(config, environment)
+        except AgentError:
+            path = config or Path(environment.get(CONFIG) or DEFAULT_CONFIG)
+            return cls(path, environment, EnvFile(""))
+
     def value(self, name: str) -> str | None:
         """Look a setting up: environment, then env file."""
         return self.environment.get(name) or self.file.get(name)

@@ -10,8 +10,9 @@ from typing import Final, Protocol
 from rollcall_agent.backoff import Backoff
 from rollcall_agent.binary_files import BinaryFiles
 from rollcall_agent.clock import Clock
-from rollcall_agent.exits import RestartRequestedError
-from rollcall_agent.say import Say
+from rollcall_agent.exchanging import put_in_place
+from rollcall_agent.exits import AgentError, RestartRequestedError
+from rollcall_agent.say import Say, clean
 from rollcall_agent.staging import Staged, StagingError, UnusableError
 from rollcall_agent.upgrade_memory import Note, Remembered, UpgradeMemory
 
@@ -20,6 +21,7 @@ LONGEST_TRIAL: Final = 600.0
 # Where beats are slow, one that was lost must not end a trial.
 MOST_MISSES: Final = 3
 RETRIES: Final = Backoff(base=60.0, cap=3600.0)
+_SHOWN: Final = 64
 
 
 class Stage(Protocol):
@@ -57,23 +59,6 @@ class Job:
 def in_a_thread(work: Callable[[], None]) -> None:
     """Run something beside the beats; a daemon, so that it cannot hold up the process's end."""
     threading.Thread(target=work, name="upgrade", daemon=True).start()
-
-
-def put_in_place(
-    staged: Staged, former: str, files: BinaryFiles, memory: UpgradeMemory, clock: Clock
-) -> None:
-    """Write the note, then exchange the binaries: a note without an exchange is harmless.
-
-    Raises:
-        OSError: One of the two could not be written; everything is as it was.
-    """
-    remembered = memory.load()
-    memory.save(remembered.with_note(Note(former, staged.version, clock.now())))
-    try:
-        files.put_in_place(staged.path)
-    except OSError:
-        memory.save(remembered.with_note(None))
-        raise
 
 
 class Upgrade:
@@ -167,6 +152,15 @@ class Upgrade:
         if self._misses >= MOST_MISSES and has_had_its_time:
             self._go_back(self._files, f"no accepted beat within {LONGEST_TRIAL:.0f} s")
 
+    def ended(self, why: str) -> None:
+        """Give this version up where it is on trial and ends for good: nobody would start it again.
+
+        Raises:
+            RestartRequestedError: The previous version is back.
+        """
+        if self._trial is not None and self._files is not None:
+            self._go_back(self._files, f"it ended for good ({clean(why)})")
+
     def wanted(self, version: str) -> None:
         """Take the environment's wish; most beats find that there is nothing to do.
 
@@ -185,7 +179,8 @@ class Upgrade:
         if self._clock.monotonic() < self._not_before:
             return
         if self._memory.load().is_failed(version, self._clock.now()):
-            self._tell_once(f"{version} failed on this host and is left alone for a day")
+            shown = clean(version, _SHOWN)
+            self._tell_once(f"{shown} failed on this host and is left alone for a day")
             return
         job, stage = Job(version), self._stage
         self._job = job
@@ -194,7 +189,7 @@ class Upgrade:
 
     def _refuse(self, version: str) -> None:
         if version != self._version and self._refusal is not None:
-            self._tell_once(f"{version} is wanted, but {self._refusal}")
+            self._tell_once(f"{clean(version, _SHOWN)} is wanted, but {self._refusal}")
 
     def _look_at(self, job: Job, version: str, files: BinaryFiles) -> None:
         outcome = job.outcome
@@ -209,11 +204,14 @@ class Upgrade:
             return
         if isinstance(outcome.error, UnusableError):
             self._remember_failure(job.version)
-        self._put_off(f"no upgrade to {job.version}: {outcome.error}")
+        self._put_off(f"no upgrade to {clean(job.version, _SHOWN)}: {outcome.error}")
 
     def _exchange(self, staged: Staged, files: BinaryFiles) -> None:
         try:
             put_in_place(staged, self._version, files, self._memory, self._clock)
+        except AgentError as error:
+            self._put_off(f"no upgrade to {staged.version}: {error.line}")
+            return
         except OSError as error:
             self._put_off(
                 f"no upgrade to {staged.version}: the binary could not be exchanged "

@@ -64,6 +64,11 @@ class UpgradeMemory:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
 
+    def made_folder(self) -> Path:
+        """Return the folder, which is there afterwards; OSError where that is impossible."""
+        make_parents(self._path)
+        return self._path.parent
+
     def load(self) -> Remembered:
         """Read it; what cannot be read is nothing."""
         try:
@@ -80,7 +85,7 @@ class UpgradeMemory:
         Raises:
             OSError: It could not be written.
         """
-        make_parents(self._path)
+        self.made_folder()
         write_private(self._path, json.dumps(asdict(remembered)).encode() + b"\n")
 
 

@@ -63,6 +63,11 @@ class Operator:
     clock: Clock
     url: str
 
+    def agent_id(self, agent: str, environment: str | None) -> str:
+        """The identifier of an agent that was named, in one environment where one was named."""
+        within = self.names.environment(environment) if environment else None
+        return self.names.agent(agent, within)
+
 
 def of(context: typer.Context) -> Surroundings:
     """What this command was given."""

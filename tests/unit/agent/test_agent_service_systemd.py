@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rollcall_agent.exits import AgentError
 from rollcall_agent.programs import NOT_FOUND, Ran
+from rollcall_agent.restart import SUPERVISED
 from rollcall_agent.service.manager import Definition, Standing, manager_for
 from rollcall_agent.service.systemd import Systemd, unit
 
@@ -51,7 +52,7 @@ def test_the_unit_starts_the_agent_again_except_where_that_cannot_help() -> None
 
 def test_the_one_file_build_unpacks_itself_below_the_state_folder() -> None:
     found = settings(unit(HOST))
-    assert found["Environment"] == ["TMPDIR=/var/lib/rollcall/tmp"]
+    assert found["Environment"] == ["TMPDIR=/var/lib/rollcall/tmp", f"{SUPERVISED}=1"]
     assert found["StateDirectory"] == ["rollcall rollcall/tmp"]
     assert found["StateDirectoryMode"] == ["0700"]
     assert "/var/lib/rollcall/tmp" in found["ExecStartPre"][0]

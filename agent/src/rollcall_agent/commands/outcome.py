@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +23,10 @@ def telling() -> Iterator[Say]:
         say.note(f"error: {error.line}")
         raise typer.Exit(error.exit_code) from error
     except RestartRequestedError as restart:
+        from rollcall_agent.restart import start_again  # noqa: PLC0415 - seldom needed
+
         say.note(restart.line)
+        start_again(os.environ, sys.argv[1:])
         raise typer.Exit(ExitCode.RESTART) from restart
     except KeyboardInterrupt as error:
         say.note("Interrupted. Running the same command again is safe.")

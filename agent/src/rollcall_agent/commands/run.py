@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from rollcall_agent.commands.options import Config, Url
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, retry_for
 from rollcall_agent.enrollment import Ask, Enrollment
+from rollcall_agent.exits import AgentError
 from rollcall_agent.facts import at_exchange
 from rollcall_agent.facts.collector import Collector
 from rollcall_agent.facts.of_settings import described_by
@@ -31,6 +33,7 @@ from rollcall_agent.reporting import Reporting
 from rollcall_agent.rotation import Rotation
 from rollcall_agent.say import Say
 from rollcall_agent.schedule import Schedule
+from rollcall_agent.service.endings import is_final
 from rollcall_agent.settings import Identity, Settings
 from rollcall_agent.splitting import Splitting
 from rollcall_agent.stopping import StoppableCaller, Stopper, StopRequestedError
@@ -50,24 +53,46 @@ def run(
     stopper = Stopper()
     with telling() as say, stopper.listening():
         try:
-            settings = Settings.load(config, os.environ)
-            run_agent(settings, url, stopper, say, once=once, verbose=verbose)
+            run_agent(config, url, stopper, say, once=once, verbose=verbose)
         except StopRequestedError:
             say.note("Stopped, as asked.")
 
 
 def run_agent(
-    settings: Settings, url: str | None, stopper: Stopper, say: Say, *, once: bool, verbose: bool
+    config: Path | None, url: str | None, stopper: Stopper, say: Say, *, once: bool, verbose: bool
 ) -> None:
     """Enroll where that is still to be done, and beat until the stopper says stop."""
+
+    def live(upgrader: Upgrader) -> None:
+        _live(Settings.load(config, os.environ), url, upgrader, stopper, say, once, verbose)
+
+    if once:
+        # A single beat of a person is no trial of a version, and must not end one either.
+        live(NoUpgrades())
+        return
+    # Before anything that can fail: a version that no service manager would start again counts.
+    readable = Settings.load_what_can_be(config, os.environ)
+    upgrade = upgrade_of_this_process(readable, url, stopper, say)
+    upgrade.at_start()
+    try:
+        live(upgrade)
+    except AgentError as error:
+        if is_final(error.exit_code):
+            upgrade.ended(error.line)
+        raise
+
+
+def _live(
+    settings: Settings,
+    url: str | None,
+    upgrader: Upgrader,
+    stopper: Stopper,
+    say: Say,
+    once: bool,
+    verbose: bool,
+) -> None:
     settings.warn_if_exposed(say)
     base_url = settings.base_url(url)
-    upgrader: Upgrader = NoUpgrades()
-    if not once:
-        # A single beat of a person is no trial of a version, and must not end one either.
-        upgrade = upgrade_of_this_process(settings, base_url, stopper, say)
-        upgrade.at_start()
-        upgrader = upgrade
     with closing(connect(settings, base_url, stopper)) as connection:
         plane = StoppableCaller(connection, stopper)
         rng = random.SystemRandom()

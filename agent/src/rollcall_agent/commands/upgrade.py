@@ -30,7 +30,8 @@ def upgrade(
     """Replace this program by another release, and restart the service."""
     with telling() as say:
         settings = Settings.load(config, os.environ)
-        stage = _staging(settings, settings.base_url(url))
+        settings.base_url(url)  # refused before anything is looked at
+        stage = _staging(settings, url)
         # Looked at before the exchange: afterwards the one-file build's own file, from which it
         # loads its modules, is another one.
         from rollcall_agent.service.manager import Standing, manager_of_this_host  # noqa: PLC0415
@@ -47,7 +48,7 @@ def upgrade(
             say.note("The service was restarted.")
 
 
-def _staging(settings: Settings, base_url: str) -> LateStaging:
+def _staging(settings: Settings, url: str | None) -> LateStaging:
     from rollcall_agent.binary_files import binaries_of  # noqa: PLC0415
     from rollcall_agent.own_upgrade import LateStaging, own_binary  # noqa: PLC0415
     from rollcall_agent.upgrade_settings import RELEASE_KEY, release_key  # noqa: PLC0415
@@ -65,13 +66,13 @@ def _staging(settings: Settings, base_url: str) -> LateStaging:
             ExitCode.USAGE,
         )
     files = binaries_of(sys.platform, binary)
-    return LateStaging(settings, base_url, files, SystemClock(), pin)
+    return LateStaging(settings, url, files, SystemClock(), pin)
 
 
 def _exchange(late: LateStaging, version: str | None, settings: Settings) -> str | None:
     """Stage and exchange; return the version that is in place, or None where it was already."""
+    from rollcall_agent.exchanging import put_in_place  # noqa: PLC0415
     from rollcall_agent.staging import StagingError  # noqa: PLC0415
-    from rollcall_agent.upgrade import put_in_place  # noqa: PLC0415
     from rollcall_agent.upgrade_memory import UpgradeMemory  # noqa: PLC0415
     from rollcall_agent.upgrade_settings import state_folder  # noqa: PLC0415
 

@@ -15,6 +15,7 @@ from rollcall_agent.doctor.check import Check, Outcome, Report, failed, of_error
 from rollcall_agent.doctor.servers import Proxy, Server
 from rollcall_agent.doctor.wire import Network
 from rollcall_agent.exits import AgentError
+from rollcall_agent.own_upgrade import own_binary
 from rollcall_agent.programs import Runner
 from rollcall_agent.secret import Secret
 from rollcall_agent.settings import IDEMPOTENCY_KEY, Settings
@@ -74,7 +75,8 @@ class Examination:
         check, file = configured.check_configuration(self.config)
         settings = Settings(self.config, self.ground.environment, file)
         folders = [self.config.parent, state_folder(settings)]
-        self._checks += [on_host.check_version(), check]
+        version = on_host.check_version(settings, is_release=own_binary() is not None)
+        self._checks += [version, check]
         self._add(on_host.DISK, lambda: [on_host.check_disk(folders)])
         self._add(configured.IDENTITY, lambda: [configured.check_identity(settings)])
         self._add(on_host.SERVICE_CHECK, lambda: [self._service(settings)])

@@ -10,8 +10,11 @@ from typing import Final
 
 from rollcall_agent import __version__
 from rollcall_agent.doctor.check import Check, failed, ok, skipped, warning
+from rollcall_agent.exits import AgentError
 from rollcall_agent.places import SERVICE
 from rollcall_agent.programs import NOT_FOUND, Ran, Runner
+from rollcall_agent.settings import Settings
+from rollcall_agent.upgrade_settings import RELEASE_KEY, release_key, upgrades_itself
 
 DISK: Final = "disk"
 SERVICE_CHECK: Final = "service"
@@ -71,9 +74,25 @@ def check_service(platform: str, programs: Runner, *, enrolled: bool) -> Check:
     return _of_systemd(programs, enrolled=enrolled)
 
 
-def check_version() -> Check:
-    """Tell which agent this is."""
-    return ok(VERSION, f"rollcall-agent {__version__}")
+def check_version(settings: Settings, *, is_release: bool) -> Check:
+    """Tell which agent this is, and whether it can become another version.
+
+    Args:
+        settings: name the key that an upgrade must be signed by.
+        is_release: whether it runs as the one file that an upgrade replaces.
+    """
+    what = f"rollcall-agent {__version__}"
+    try:
+        pin = release_key(settings)
+    except AgentError as error:
+        return failed(VERSION, f"{what}. {error.line}", "copy the fingerprint from a mint's answer")
+    if is_release and pin is None and upgrades_itself(settings):
+        return warning(
+            VERSION,
+            f"{what}. It refuses every upgrade: no release key is pinned",
+            f"write {RELEASE_KEY}=<fingerprint> into {settings.path}; a mint's answer shows it",
+        )
+    return ok(VERSION, what)
 
 
 def _of_systemd(programs: Runner, *, enrolled: bool) -> Check:

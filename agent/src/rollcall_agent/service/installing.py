@@ -19,12 +19,14 @@ from rollcall_agent.upgrade_settings import state_folder, upgrades_itself
 def define(settings: Settings, binary: Path | None, own: Places = HERE) -> Definition:
     """Describe the service of this host."""
     config = settings.path.absolute()
+    target = Path(os.path.realpath(config)).parent
     return Definition(
         binary=str(_program(binary, own)),
         config=None if config == DEFAULT_CONFIG else str(config),
         config_folder=str(config.parent),
         state_folder=str(state_folder(settings).absolute()),
         upgrades_itself=upgrades_itself(settings),
+        target_folder=None if target == config.parent else str(target),
     )
 
 

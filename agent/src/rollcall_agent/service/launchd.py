@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from rollcall_agent.clock import Clock
+from rollcall_agent.exits import ExitCode
 from rollcall_agent.places import SERVICE
 from rollcall_agent.programs import Ran, Runner
 from rollcall_agent.service.definition_file import write_definition
+from rollcall_agent.service.endings import is_final
 from rollcall_agent.service.manager import Definition, Standing, demand, not_installed
 
 LABEL: Final = SERVICE
@@ -27,11 +29,11 @@ def property_list(definition: Definition) -> bytes:
     return plistlib.dumps(
         {
             "Label": LABEL,
-            # `service run` ends with 0 where another start would not help: launchd knows success
-            # and failure only, and restarts after a failure.
+            # Whatever ends it, also somebody's signal. `service run` unloads the job where another
+            # start would not help: launchd does not tell one exit code from another.
             "ProgramArguments": definition.command("service", "run"),
             "RunAtLoad": True,
-            "KeepAlive": {"SuccessfulExit": False},
+            "KeepAlive": True,
             "ThrottleInterval": 10,
             "ExitTimeOut": 10,
             "ProcessType": "Background",
@@ -43,6 +45,17 @@ def property_list(definition: Definition) -> bytes:
             "StandardErrorPath": LOG,
         }
     )
+
+
+def leave_for_good(code: int, programs: Runner) -> None:
+    """Unload our own job where another start would not help; the host's next start loads it.
+
+    A stop that was asked for is none of these ends: `service stop` has unloaded the job already,
+    and whoever else sends a signal does not end an agent.
+    """
+    if is_final(code) and code != ExitCode.OK:
+        # An answer would come too late to matter: launchd ends this process for it.
+        programs.run(["launchctl", "bootout", TARGET])
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Definition:
 
     Attributes:
         config: The env file, where it is not at its default place.
+        target_folder: Where the env file really is, where it is a symbolic link.
         upgrades_itself: Whether the agent may write to the folder of its own binary.
     """
 
@@ -38,6 +39,7 @@ class Definition:
     config_folder: str
     state_folder: str
     upgrades_itself: bool = True
+    target_folder: str | None = None
 
     @property
     def temporary_folder(self) -> str:

@@ -51,6 +51,8 @@ SuccessExitStatus=75
 RestartForceExitStatus=75
 # Usage, a refusal and a revoked key do not get better by themselves.
 RestartPreventExitStatus=2 3 6
+# The signal is for the first process, which passes it on; what it leaves behind is ended.
+KillMode=mixed
 TimeoutStopSec=10
 
 # Root by design. The env file with the host's key is root's alone, an upgrade replaces a binary
@@ -68,6 +70,8 @@ LimitCORE=0
 {folders}
 # The one-file build runs from where it unpacks, and /tmp is often mounted noexec.
 Environment=TMPDIR={temporary}
+# An upgrade asks for the next start by its exit code, and does not start itself.
+Environment=ROLLCALL_SUPERVISED=1
 
 ProtectSystem=strict
 ProtectHome=yes
@@ -114,6 +118,9 @@ def _folders(definition: Definition) -> str:
     """Say which folders there must be, and which the agent may write to."""
     state = _plain(definition.state_folder)
     writable = [_plain(definition.config_folder)]
+    if definition.target_folder is not None:
+        # Writing keeps a symbolic link, and replaces the file that it leads to.
+        writable.append(_plain(definition.target_folder))
     lines: list[str] = []
     if state.startswith(STATE_BASE):
         name = state.removeprefix(STATE_BASE)

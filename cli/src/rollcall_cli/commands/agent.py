@@ -78,7 +78,7 @@ def show(
 ) -> None:
     """Show an agent."""
     with surroundings.operator(context) as operator:
-        found = operator.plane.get("agents", _id(operator, agent, environment))
+        found = operator.plane.get("agents", operator.agent_id(agent, environment))
         show_one(operator, found, as_json=as_json)
 
 
@@ -93,7 +93,7 @@ def rename(
 ) -> None:
     """Give an agent another name."""
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         changed = operator.plane.patch("agents", agent_id, body={"name": name})
         _say_changed(operator, changed, f"is now called {changed.get('name')}", as_json=as_json)
 
@@ -112,7 +112,7 @@ def label(
 ) -> None:
     """Set labels of an agent, or take them away."""
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         before = {} if replace else operator.plane.get("agents", agent_id).get("labels") or {}
         wanted = changed_labels(before, labels)
         changed = operator.plane.patch("agents", agent_id, body={"labels": wanted})
@@ -131,7 +131,7 @@ def revoke(
 ) -> None:
     """End an agent: its next request is refused. This cannot be undone."""
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         operator.screen.confirm(f"Revoke {agent} ({agent_id})?", yes=yes)
         body = {"note": note} if note else {}
         changed = operator.plane.post("agents", agent_id, "revoke", body=body)
@@ -154,11 +154,6 @@ def changed_labels(before: dict[str, str], changes: list[str]) -> dict[str, str]
         else:
             raise usage("Labels are set with key=value and taken away with key-.")
     return after
-
-
-def _id(operator: Operator, agent: str, environment: str | None) -> str:
-    within = operator.names.environment(environment) if environment else None
-    return operator.names.agent(agent, within)
 
 
 def _say_changed(operator: Operator, agent: dict[str, Any], what: str, *, as_json: bool) -> None:

@@ -34,7 +34,7 @@ def quarantine(
 ) -> None:
     """Stop an agent until it is released. It keeps its runtime key."""
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         operator.screen.confirm(f"Quarantine {agent} ({agent_id})?", yes=yes)
         body = {"note": note} if note else {}
         changed = operator.plane.post("agents", agent_id, "quarantine", body=body)
@@ -66,9 +66,10 @@ def release(
     if instance is not None and decision != "split":
         raise usage("--instance goes with split.")
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         if not yes:
-            _show_copies(operator, operator.plane.get("agents", agent_id))
+            split = (instance or "") if decision == "split" else None
+            _show_copies(operator, operator.plane.get("agents", agent_id), split)
         operator.screen.confirm(f"Release {agent} ({agent_id}): {decision}?", yes=yes)
         body = {"decision": decision, "instance": instance, "note": note}
         given = {name: value for name, value in body.items() if value is not None}
@@ -85,23 +86,30 @@ def rotate_key(
 ) -> None:
     """Ask an agent to take a new runtime key with its next beat."""
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         changed = operator.plane.post("agents", agent_id, "runtime-key", "request-rotation")
         _say(operator, changed, "is to rotate its key with its next beat", as_json=as_json)
 
 
-def _show_copies(operator: Operator, agent: dict[str, Any]) -> None:
-    for copy in (agent.get("quarantine") or {}).get("copies") or ():
+def _show_copies(operator: Operator, agent: dict[str, Any], split: str | None) -> None:
+    """Show the copies, and which of them gets an identity of its own.
+
+    Args:
+        operator: who asks.
+        agent: with its copies, the newer one first.
+        split: the copy that was named, empty where none was; None where none is split off.
+    """
+    copies = (agent.get("quarantine") or {}).get("copies") or ()
+    for number, copy in enumerate(copies):
         said = {name: clean(str(value)) for name, value in copy.items() if value is not None}
+        name = said.get("instance", "unknown")
+        is_split = split is not None and (name == split if split else number == 0)
         operator.screen.note(
-            f"Copy {said.get('instance')}: last heard {said.get('last_seen_at')} "
+            f"Copy {name} ({'newer' if number == 0 else 'older'}): "
+            f"last heard {said.get('last_seen_at')} "
             f"from {said.get('source_address', 'an unknown address')}."
+            + (" It gets the new identity." if is_split else "")
         )
-
-
-def _id(operator: Operator, agent: str, environment: str | None) -> str:
-    within = operator.names.environment(environment) if environment else None
-    return operator.names.agent(agent, within)
 
 
 def _say(operator: Operator, agent: dict[str, Any], what: str, *, as_json: bool) -> None:

@@ -62,5 +62,7 @@ def set_values(
         if as_json:
             show_one(operator, changed, as_json=True)
         else:
-            names = ", ".join(f"{name}={changed.get(name)}" for name in body)
+            names = ", ".join(
+                f"{name}={_OFF if changed.get(name) is None else changed[name]}" for name in body
+            )
             operator.screen.result(f"{identifier}: {names}. Agents learn of it with their beats.")

@@ -36,7 +36,7 @@ def facts(
 ) -> None:
     """Show what a host says about itself."""
     with surroundings.operator(context) as operator:
-        found = operator.plane.get("agents", _id(operator, agent, environment), "facts")
+        found = operator.plane.get("agents", operator.agent_id(agent, environment), "facts")
         if as_json:
             show_one(operator, found, as_json=True)
         elif found.get("facts") is None:
@@ -70,8 +70,8 @@ def replace(
     The former's name and labels go to the agent. This cannot be undone.
     """
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
-        former_id = _id(operator, former, environment)
+        agent_id = operator.agent_id(agent, environment)
+        former_id = operator.agent_id(former, environment)
         operator.screen.confirm(
             f"End {former} ({former_id}) in favour of {agent} ({agent_id})?", yes=yes
         )
@@ -95,7 +95,7 @@ def decommission(
 ) -> None:
     """End an agent for good: it leaves the lists, too. This cannot be undone."""
     with surroundings.operator(context) as operator:
-        agent_id = _id(operator, agent, environment)
+        agent_id = operator.agent_id(agent, environment)
         operator.screen.confirm(f"Decommission {agent} ({agent_id})?", yes=yes)
         body = {"note": note} if note else {}
         ended = operator.plane.post("agents", agent_id, "decommission", body=body)
@@ -120,11 +120,6 @@ def tell_machines(operator: Operator, agents: list[dict[str, Any]]) -> None:
             f"{clean(names[own])} says that it is on one machine with {shared}. Where one of them "
             "is the host made anew: rollcall agent replace NEW --former OLD"
         )
-
-
-def _id(operator: Operator, agent: str, environment: str | None) -> str:
-    within = operator.names.environment(environment) if environment else None
-    return operator.names.agent(agent, within)
 
 
 def _show_changes(operator: Operator, changes: list[dict[str, Any]]) -> None:
