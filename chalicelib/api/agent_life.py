@@ -49,9 +49,9 @@ def split_agent(caller: Caller, agent_id: str) -> Response:
 def rotate_runtime_key(caller: Caller, agent_id: str) -> Response:
     """Show the agent a new key. The old one lives until the new one's first use."""
     del agent_id
-    requests.query(api.current_request)
+    wanted = requests.body(api.current_request, rotation_flow.RotateRequest, optional=True)
     now = runtime.current()
-    key = rotation_flow.rotate(now.keyring, now.patience, caller.origin, caller.agent)
+    key = rotation_flow.rotate(now.keyring, now.patience, caller.origin, caller.agent, wanted)
     return answer(
         {
             "runtime_key": key.raw,

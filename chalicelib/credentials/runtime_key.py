@@ -16,7 +16,8 @@ from chalicelib.credentials.outcome import Rejected, Verified
 from chalicelib.credentials.signing import Keyring, UnknownKeyIdError
 
 PREFIX = "rca_"
-SCOPES = ("agent:heartbeat", "agent:artifact_upload")
+HEARTBEAT = "agent:heartbeat"
+SCOPES = (HEARTBEAT, "agent:artifact_upload")
 MAX_LENGTH = 512
 _SALT = "rollcall.runtime-key.v1"
 _FIELDS = 8

@@ -7,7 +7,9 @@ from chalicelib.store import agent_presence
 from chalicelib.store.agent_presence import ENROLLED, AgentPresenceItem
 
 
-def authorize(claims: RuntimeClaims, scope: str) -> AgentPresenceItem:
+def authorize(
+    claims: RuntimeClaims, scope: str, *, while_quarantined: bool = False
+) -> AgentPresenceItem:
     """The agent's presence row, strongly read, if its key may use the scope.
 
     Raises:
@@ -15,7 +17,9 @@ def authorize(claims: RuntimeClaims, scope: str) -> AgentPresenceItem:
         Conflict: the agent has not beaten yet: `not_active`.
     """
     row = agent_presence.find(claims.organization, claims.agent)
-    reason = presence_verdict.refusal(row, claims.digest, scope)
+    reason = presence_verdict.refusal(
+        row, claims.digest, scope, while_quarantined=while_quarantined
+    )
     if reason is not None or row is None:
         raise reason or AssertionError("a missing row has a reason")
     if row.status == ENROLLED:

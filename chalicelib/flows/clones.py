@@ -15,27 +15,14 @@ It counts when the instance itself was followed, not when the present one began:
 the present one is never old. For the same reason this is looked at before the rate limit.
 """
 
-from chalicelib.errors import Conflict, DomainError, Forbidden, TooMany
+from chalicelib.errors import Forbidden, TooMany
 from chalicelib.evidence.agent_events import AgentQuarantined
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record import Origin, success
-from chalicelib.flows.contention import Patience
 from chalicelib.store import agent_identities, audit_records, instances, presence_changes
 from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem
 from chalicelib.store.presence_writes import Beat
 from chalicelib.store.transaction import Transaction
-
-
-def refuse_what_is_split_off(row: AgentPresenceItem, beat: Beat) -> None:
-    """Send the copy that is to take an identity of its own there.
-
-    Raises:
-        Conflict: `agent_split`.
-    """
-    if row.split is not None and bytes(row.split) == instances.fingerprint(beat.instance):
-        raise Conflict(
-            "This copy of the agent is to take an identity of its own.", code="agent_split"
-        )
 
 
 def is_alive_beside(row: AgentPresenceItem, beat: Beat) -> bool:
@@ -59,46 +46,42 @@ def is_alive_beside(row: AgentPresenceItem, beat: Beat) -> bool:
     return beat.sequence > again.sequence and silence <= instances.longest_silence(row)
 
 
-def quarantined(
-    patience: Patience, origin: Origin, beat: Beat, row: AgentPresenceItem
-) -> DomainError:
+def quarantine(origin: Origin, beat: Beat, row: AgentPresenceItem) -> None:
     """Quarantine the agent; both copies keep their key until an operator decides.
 
-    Returns:
-        The answer to the beat.
+    It returns where nothing was written: the row changed meanwhile, and is worth another look.
+
+    Raises:
+        Forbidden: it is quarantined: `agent_quarantined`.
     """
     copies = _copies(beat, row)
-    for _ in patience.rounds():
-        transaction = Transaction()
-        presence_changes.quarantine(transaction, row)
-        agent_identities.note_quarantine(
-            transaction,
-            origin.organization,
-            beat.agent,
-            {"reason": "clone", "since": rfc3339(origin.now), "note": None, "copies": copies},
-        )
-        audit_records.put(
-            transaction,
-            success(
-                origin,
-                AgentQuarantined(
-                    agent_id=beat.agent,
-                    reason="clone",
-                    instances=tuple(str(copy["instance"]) for copy in copies),
-                ),
-                resource=("agent", beat.agent),
-                project=row.project,
-                environment=row.environment,
-            ),
-        )
-        cancelled = transaction.write()
-        if cancelled is None or not cancelled.contended:
-            # Where the row changed meanwhile, the next beat of either copy comes to the same end.
-            break
-    return Forbidden(
-        "Two copies of this agent are running: it is quarantined until an operator decides.",
-        code="agent_quarantined",
+    transaction = Transaction()
+    presence_changes.quarantine(transaction, row)
+    agent_identities.note_quarantine(
+        transaction,
+        origin.organization,
+        beat.agent,
+        {"reason": "clone", "since": rfc3339(origin.now), "note": None, "copies": copies},
     )
+    audit_records.put(
+        transaction,
+        success(
+            origin,
+            AgentQuarantined(
+                agent_id=beat.agent,
+                reason="clone",
+                instances=tuple(str(copy["instance"]) for copy in copies),
+            ),
+            resource=("agent", beat.agent),
+            project=row.project,
+            environment=row.environment,
+        ),
+    )
+    if transaction.write() is None:
+        raise Forbidden(
+            "Two copies of this agent are running: it is quarantined until an operator decides.",
+            code="agent_quarantined",
+        )
 
 
 def _copies(beat: Beat, row: AgentPresenceItem) -> list[dict[str, str | None]]:

@@ -3,11 +3,11 @@
 import msgspec
 
 from chalicelib import ids
-from chalicelib.credentials.runtime_key import RuntimeClaims
-from chalicelib.errors import NotFound
+from chalicelib.credentials.runtime_key import HEARTBEAT, RuntimeClaims
+from chalicelib.errors import Malformed, NotFound
 from chalicelib.evidence.agent_events import AgentDecommissioned
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import Note
+from chalicelib.fields import Nonce, Note
 from chalicelib.flows import presence_verdict, revoke_agent
 from chalicelib.flows.contention import Patience
 from chalicelib.store import agent_identities, agent_presence, audit_records, presence_writes
@@ -15,41 +15,52 @@ from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem
 from chalicelib.store.agent_presence import AgentPresenceItem
 from chalicelib.store.transaction import Transaction
 
-_SCOPE = "agent:heartbeat"
-
 
 class DecommissionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why."""
+    """Why; and which process asks, where a copy is to take an identity of its own."""
 
     note: Note | None = None
+    instance: Nonce | None = None
 
 
-def by_agent(patience: Patience, origin: Origin, claims: RuntimeClaims, note: str | None) -> None:
+def by_agent(
+    patience: Patience, origin: Origin, claims: RuntimeClaims, request: DecommissionRequest
+) -> None:
     """End the agent that asks; one that has not beaten yet may, too.
 
-    A quarantined one may not: a copy must not end the other.
+    A quarantined one may not: a copy must not end the other. Nor may the copy that is to go.
 
     Raises:
         DomainError: in the order of a heartbeat's reasons.
+        Conflict: the copy is to take an identity of its own.
     """
     for _ in patience.rounds():
         seen = agent_presence.find(origin.organization, claims.agent)
-        reason = presence_verdict.refusal(seen, claims.digest, _SCOPE)
+        reason = presence_verdict.refusal(seen, claims.digest, HEARTBEAT)
         if reason is not None or seen is None:
             raise reason or AssertionError("a missing row has a reason")
+        presence_verdict.refuse_what_is_to_split(seen, request.instance)
         row = agent_identities.find(origin.organization, claims.agent)
         if row is None:
             raise _unknown()
-        if _write(origin, row, note, seen) or _ended_by_this(origin, claims.agent):
+        if _write(origin, row, request.note, seen) or _ended_by_this(origin, claims.agent):
             return
 
 
-def by_operator(patience: Patience, origin: Origin, agent: str, note: str | None) -> None:
+def by_operator(
+    patience: Patience, origin: Origin, agent: str, request: DecommissionRequest
+) -> None:
     """End an agent and take it out of the lists. Doing it twice changes nothing.
 
     Raises:
+        Malformed: an instance, which only an agent has.
         NotFound: there is no such agent in the organization.
     """
+    if request.instance is not None:
+        raise Malformed(
+            "The request is not valid.",
+            extra={"errors": [{"path": "instance", "message": "only with a runtime key"}]},
+        )
     for _ in patience.rounds():
         row = (
             agent_identities.find(origin.organization, agent)
@@ -58,7 +69,7 @@ def by_operator(patience: Patience, origin: Origin, agent: str, note: str | None
         )
         if row is None:
             raise _unknown()
-        if row.deleted_at is not None or _write(origin, row, note, None):
+        if row.deleted_at is not None or _write(origin, row, request.note, None):
             return
 
 

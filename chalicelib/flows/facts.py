@@ -4,15 +4,15 @@ from typing import Annotated, Any
 
 import msgspec
 
-from chalicelib.credentials.runtime_key import RuntimeClaims
+from chalicelib.credentials.runtime_key import HEARTBEAT, RuntimeClaims
 from chalicelib.errors import TooMany
 from chalicelib.evidence.agent_events import AgentFactsChanged
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record import Evidence, Origin, success
-from chalicelib.fields import Hostname, Sha256, ShortText
-from chalicelib.flows import agent_access, facts_document
+from chalicelib.fields import Hostname, Nonce, Sha256, ShortText
+from chalicelib.flows import agent_access, facts_document, presence_verdict
 from chalicelib.flows.contention import Patience
-from chalicelib.store import agent_facts, audit_records, machines, presence_writes
+from chalicelib.store import agent_facts, audit_records, machines, presence_changes
 from chalicelib.store.agent_facts import facts_row
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import AgentPresenceItem
@@ -21,7 +21,6 @@ from chalicelib.store.organizations import OrganizationItem, environment_row
 from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
 
-SCOPE = "agent:heartbeat"
 SHORTEST_GAP_MS = 10_000
 MOST_CHANGES = 100
 LARGEST_CHANGES = 32 * 1024
@@ -31,10 +30,14 @@ _IN_LISTS: dict[str, Any] = {"hostname": Hostname, "os": ShortText, "arch": Shor
 
 
 class FactsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a host says about itself, and the hash by which the agent knows it again."""
+    """What a host says about itself, and the hash by which the agent knows it again.
+
+    `instance` is needed where a copy of the agent is to take an identity of its own.
+    """
 
     facts_sha256: Sha256
     facts: Annotated[dict[str, Any], msgspec.Meta(max_length=1_000)]
+    instance: Nonce | None = None
 
     def __repr__(self) -> str:
         """Without what may be a hardware fingerprint."""
@@ -71,7 +74,7 @@ def receive(
     sha256 = bytes.fromhex(request.facts_sha256)
     joins = True
     for _ in patience.rounds():
-        seen = _look(origin, claims)
+        seen = _look(origin, claims, request.instance)
         known = seen.facts
         if known is not None and known.facts_sha256 == sha256:
             if known.facts_received_at == origin.now:
@@ -88,8 +91,9 @@ def receive(
     raise AssertionError("unreachable: patience raises")
 
 
-def _look(origin: Origin, claims: RuntimeClaims) -> _Seen:
-    presence = agent_access.authorize(claims, SCOPE)
+def _look(origin: Origin, claims: RuntimeClaims, instance: str | None) -> _Seen:
+    presence = agent_access.authorize(claims, HEARTBEAT)
+    presence_verdict.refuse_what_is_to_split(presence, instance)
     identity, facts, environment = read_all(
         [
             agent_row(origin.organization, claims.agent),
@@ -130,7 +134,7 @@ def _transaction(
         changes=_bounded(fresh, known, origin.now),
         now=origin.now,
     )
-    presence_writes.note_facts(transaction, seen.presence, sha256)
+    presence_changes.note_facts(transaction, seen.presence, sha256)
     if seen.identity is not None:
         _keep_identity_current(transaction, seen, seen.identity, stored, machine, joins=joins)
     audit_records.put(transaction, _evidence(origin, claims, seen, sha256, fresh))

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from chalicelib.credentials.runtime_key import RuntimeClaims
+from chalicelib.credentials.runtime_key import HEARTBEAT, RuntimeClaims
 from chalicelib.errors import Conflict, DomainError, TooMany, Unauthenticated
+from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import AgentOnline, AgentRestarted, Detail, HeartbeatRefused
 from chalicelib.evidence.record import Origin, refusal, success
 from chalicelib.fields import AssetId, CollectorId, Nonce, Sequence, Sha256, ShortText
@@ -16,7 +17,6 @@ from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem, due_key
 from chalicelib.store.presence_writes import Accepted, Beat, NotAccepted
 from chalicelib.store.transaction import Transaction
 
-SCOPE = "agent:heartbeat"
 MISSED_BEATS = 3
 """An agent is overdue when it has not been heard for this many intervals."""
 _SHORTEST_PART = 4
@@ -90,6 +90,9 @@ def hear(
         _bound_to_the_key(claims, request, beat)
         news = _write(tools, origin, beat)
     except DomainError as error:
+        if error.code == "agent_quarantined":
+            # Its key must not end before the quarantine does: by this it knows when to rotate it.
+            error.extra |= _times_of_the_key(origin, claims)
         if error.status < 500:  # noqa: PLR2004 - ours are no refusals
             _record_refusal(tools.refusals, origin, claims, error)
         raise
@@ -100,6 +103,14 @@ def hear(
         agent_version=control.version_for(claims.agent),
         news=news,
     )
+
+
+def _times_of_the_key(origin: Origin, claims: RuntimeClaims) -> dict[str, str]:
+    return {
+        "runtime_key_issued_at": rfc3339(claims.issued_at),
+        "runtime_key_expires_at": rfc3339(claims.expires_at),
+        "server_time": rfc3339(origin.now),
+    }
 
 
 def _beat(
@@ -114,7 +125,7 @@ def _beat(
         organization=origin.organization,
         agent=claims.agent,
         key=claims.digest,
-        scope=SCOPE,
+        scope=HEARTBEAT,
         sequence=request.sequence,
         nonce=request.nonce,
         instance=request.instance,
@@ -154,23 +165,26 @@ def _write(tools: HeartbeatTools, origin: Origin, beat: Beat) -> News:
             return _NO_NEWS
         if isinstance(outcome, NotAccepted):
             row = _allowed(outcome.row, beat)
-            if _heard_after_a_look(tools, origin, beat, row):
+            if _heard_after_a_look(origin, beat, row):
                 return News(
                     facts_wanted=beat.facts not in (None, row.facts),
-                    rotate_key=bool(row.rotation_requested),
+                    rotate_key=bool(row.rotation_requested)
+                    and not presence_writes.promotes(beat, row),
                 )
     raise AssertionError("unreachable: patience raises")
 
 
-def _heard_after_a_look(
-    tools: HeartbeatTools, origin: Origin, beat: Beat, row: AgentPresenceItem
-) -> bool:
+def _heard_after_a_look(origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
     """The second request; False where the row changed meanwhile and is worth another look."""
     if row.status != ONLINE or row.instance != beat.instance:
-        return _resumed(tools, origin, beat, row)
+        return _resumed(origin, beat, row)
     if not _in_turn(row, beat):
         raise _out_of_turn(row, beat)
-    return isinstance(presence_writes.beat(beat, with_news=True), Accepted)
+    # An operator's wish ends where the new key is used, and not where it is given out: that answer
+    # may be lost.
+    ends_wish = bool(row.rotation_requested) and presence_writes.promotes(beat, row)
+    outcome = presence_writes.beat(beat, with_news=True, ends_wish=ends_wish)
+    return isinstance(outcome, Accepted)
 
 
 def _in_turn(row: AgentPresenceItem, beat: Beat) -> bool:
@@ -180,20 +194,21 @@ def _in_turn(row: AgentPresenceItem, beat: Beat) -> bool:
 
 
 def _allowed(row: AgentPresenceItem | None, beat: Beat) -> AgentPresenceItem:
-    reason = presence_verdict.refusal(row, beat.key, beat.scope)
+    reason = presence_verdict.refusal(row, beat.key, beat.scope, copy=beat.instance)
     if reason is not None or row is None:
         raise reason or AssertionError("a missing row has a reason")
     return row
 
 
-def _resumed(tools: HeartbeatTools, origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
+def _resumed(origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
     from chalicelib.flows import clones  # noqa: PLC0415 - a steady beat does without
 
-    clones.refuse_what_is_split_off(row, beat)
+    presence_verdict.refuse_what_is_to_split(row, beat.instance)
     if row.instance == beat.instance and not _newer(row, beat):
         raise _out_of_turn(row, beat)
     if clones.is_alive_beside(row, beat):
-        raise clones.quarantined(tools.patience, origin, beat, row)
+        clones.quarantine(origin, beat, row)
+        return False
     if row.next_allowed is not None and row.next_allowed > beat.now:
         # Also for a new process: else a change of instance would be a way round the limit, and
         # every one costs a transaction and a record.

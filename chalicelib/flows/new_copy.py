@@ -1,7 +1,6 @@
 """The agent that a copy of an agent becomes, and the one transaction that creates it."""
 
 import secrets
-from collections.abc import Iterator
 from typing import Self
 
 import msgspec
@@ -25,6 +24,7 @@ from chalicelib.store import (
     splits,
 )
 from chalicelib.store.agent_identities import AgentIdentityItem
+from chalicelib.store.agent_presence import AgentPresenceItem
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem
 from chalicelib.store.organizations import environment_row
 from chalicelib.store.transaction import Cancelled, Transaction
@@ -33,13 +33,12 @@ _LONGEST_STEM = LONGEST_NAME - 7
 _NUMBERED = range(2, 5)
 
 
-def attempt_names(name: str) -> Iterator[str]:
-    """The names to try in turn: that of the agent with a number, then with something random."""
+def name_to_try(name: str, taken: int) -> str:
+    """The name of the agent with a number; where so many were taken, with something random."""
     stem = name[:_LONGEST_STEM]
-    for number in _NUMBERED:
-        yield f"{stem}-{number}"
-    while True:
-        yield f"{stem}-{ids.base32(secrets.token_bytes(5))[:6]}"
+    if taken < len(_NUMBERED):
+        return f"{stem}-{_NUMBERED[taken]}"
+    return f"{stem}-{ids.base32(secrets.token_bytes(5))[:6]}"
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -95,6 +94,7 @@ class Copy(msgspec.Struct, frozen=True):
         self,
         origin: Origin,
         claims: RuntimeClaims,
+        seen: AgentPresenceItem,
         old: AgentIdentityItem,
         token: EnrollmentTokenItem | None,
         name: str,
@@ -102,9 +102,7 @@ class Copy(msgspec.Struct, frozen=True):
         """The decision as a condition, the identity, its name, presence, receipt and evidence."""
         organization = origin.organization
         transaction = Transaction()
-        presence_changes.check_split(
-            transaction, organization, claims.agent, key=claims.digest, split=self.split
-        )
+        presence_changes.check_split(transaction, seen, key=claims.digest, split=self.split)
         organizations.check_active(
             transaction, "environment", environment_row(organization, claims.environment)
         )
@@ -118,6 +116,7 @@ class Copy(msgspec.Struct, frozen=True):
             self.split,
             idempotency_digest=self.idempotency,
             token=str(old.token),
+            shown_key=claims.digest,
             agent=self.agent,
             key_digest=self.key.digest,
             now=origin.now,

@@ -120,6 +120,7 @@ def _release(
         found.presence,
         status=(found.identity.quarantine or {}).get("was") or OFFLINE,
         split=bytes.fromhex(split) if split is not None else None,
+        now=origin.now,
     )
     # By this a repetition is recognised.
     agent_identities.note_quarantine(

@@ -1,38 +1,25 @@
 """A split: a copy of an agent takes an identity of its own, as an operator decided."""
 
 import hashlib
-from collections.abc import Iterator
 
 import msgspec
 
-from chalicelib.credentials.runtime_key import RuntimeClaims
+from chalicelib.credentials.runtime_key import HEARTBEAT, RuntimeClaims
 from chalicelib.credentials.signing import Keyring
 from chalicelib.errors import Conflict, DomainError, Forbidden, Gone, Malformed, NotFound
-from chalicelib.evidence.envelope import rfc3339
-from chalicelib.evidence.events import EnrollmentReplayed
-from chalicelib.evidence.record import Origin, success
+from chalicelib.evidence.record import Origin
 from chalicelib.fields import Nonce
 from chalicelib.flows import agent_access, environment_control, new_copy, presence_verdict
 from chalicelib.flows.contention import Patience
-from chalicelib.flows.enrollment import Enrolled, IssuedKey, issue_key
+from chalicelib.flows.enrollment import Enrolled, IssuedKey
 from chalicelib.flows.new_copy import Copy
-from chalicelib.store import (
-    agent_identities,
-    audit_records,
-    enrollment_tokens,
-    instances,
-    organizations,
-    presence_writes,
-    splits,
-)
+from chalicelib.flows.replay import Repeated, renew
+from chalicelib.store import enrollment_tokens, instances, organizations, splits
 from chalicelib.store.agent_identities import AgentIdentityItem, agent_row
-from chalicelib.store.agent_presence import ENROLLED, AgentPresenceItem, presence_row
+from chalicelib.store.agent_presence import AgentPresenceItem, presence_row
 from chalicelib.store.enrollment_tokens import EnrollmentTokenItem, token_row
 from chalicelib.store.organizations import OrganizationItem, environment_row
 from chalicelib.store.table import read_all
-from chalicelib.store.transaction import Transaction
-
-SCOPE = "agent:heartbeat"
 
 
 class SplitRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,16 +35,24 @@ class SplitTools(msgspec.Struct, frozen=True):
     patience: Patience
 
 
-class _Found(msgspec.Struct, frozen=True):
+class _Rows(msgspec.Struct, frozen=True):
+    identity: AgentIdentityItem | None
+    presence: AgentPresenceItem | None
+    environment: OrganizationItem | None
+    receipt: EnrollmentTokenItem | None
+
+
+class _Admission(msgspec.Struct, frozen=True):
+    token: EnrollmentTokenItem | None
+    interval: int
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What a copy may take."""
+
     identity: AgentIdentityItem
     presence: AgentPresenceItem
-    environment: OrganizationItem
-    receipt: EnrollmentTokenItem | None
-    token: EnrollmentTokenItem | None
-
-    @property
-    def interval(self) -> int:
-        return environment_control.of_row(self.environment, 0).interval
+    admission: _Admission
 
 
 def split(
@@ -70,8 +65,7 @@ def split(
     """Give the copy an agent of its own, or the same one again under the same idempotency key.
 
     The new identity, its name, presence, receipt and the evidence are one transaction, conditional
-    on the decision. Asked again, the same agent comes back with a fresh key until its first
-    heartbeat, as with an exchange. A use of the enrollment token is neither needed nor spent.
+    on the decision. A use of the enrollment token is neither needed nor spent.
 
     Raises:
         Malformed: no idempotency key: a lost answer would cost the copy its identity.
@@ -80,131 +74,119 @@ def split(
         Conflict: there is nothing to take: `not_split`.
     """
     if idempotency_key is None:
-        agent_access.authorize(claims, SCOPE)
+        agent_access.authorize(claims, HEARTBEAT)
         raise Malformed("Send an Idempotency-Key.", code="idempotency_key_required")
-    copy = Copy.create(
-        tools.keyring,
-        origin,
-        claims.environment,
-        instances.fingerprint(request.instance),
-        hashlib.sha256(idempotency_key.encode()).digest(),
-    )
-    names: Iterator[str] = iter(())
-    name: str | None = None
+    split, secret = instances.fingerprint(request.instance), _hash(idempotency_key)
+    copy = Copy.create(tools.keyring, origin, claims.environment, split, secret)
+    taken = 0
     for _ in tools.patience.rounds():
-        found = _look_up(origin, claims, copy)
-        if found.receipt is not None:
-            again = _again(tools, origin, copy, found, found.receipt)
-            if again is not None:
-                return again
-            continue
-        if found.presence.split is None or bytes(found.presence.split) != copy.split:
-            raise _not_split()
-        if name is None:
-            names = new_copy.attempt_names(str(found.identity.name))
-            name = next(names)
-        cancelled = copy.transaction(origin, claims, found.identity, found.token, name).write()
+        rows = _look_up(origin, claims, split)
+        if rows.receipt is not None and _asked(rows.receipt) == (secret, claims.digest):
+            return _again(tools, origin, rows.receipt, rows.environment)
+        claim = _claim(origin, claims, request, rows)
+        name = new_copy.name_to_try(str(claim.identity.name), taken)
+        cancelled = copy.transaction(
+            origin, claims, claim.presence, claim.identity, claim.admission.token, name
+        ).write()
         if cancelled is None or copy.wrote_it_before(cancelled):
-            identity = copy.identity(origin, found.identity, name)
-            return _enrolled(origin, identity, copy.key, found, replayed=False)
-        if "name" in cancelled.refused:
-            name = next(names)
+            identity = copy.identity(origin, claim.identity, name)
+            return _enrolled(origin, identity, copy.key, claim.admission, replayed=False)
+        taken += "name" in cancelled.refused
     raise AssertionError("unreachable: patience raises")
 
 
-def _look_up(origin: Origin, claims: RuntimeClaims, copy: Copy) -> _Found:
-    """What the split depends on, in two strongly consistent requests.
+def _hash(idempotency_key: str) -> bytes:
+    return hashlib.sha256(idempotency_key.encode()).digest()
 
-    Raises:
-        DomainError: the key may not act, or the environment enrolls nobody.
-    """
+
+def _asked(receipt: EnrollmentTokenItem) -> tuple[bytes, bytes]:
+    """By what a repetition is known: the secret, and the key that the copy has."""
+    return bytes(receipt.digest or b""), bytes(receipt.shown_key or b"")
+
+
+def _look_up(origin: Origin, claims: RuntimeClaims, split: bytes) -> _Rows:
+    """What the split depends on, in one strongly consistent request."""
     organization = origin.organization
     identity, presence, environment, receipt = read_all(
         [
             agent_row(organization, claims.agent),
             presence_row(organization, claims.agent),
             environment_row(organization, claims.environment),
-            splits.receipt_row(organization, claims.agent, copy.split),
+            splits.receipt_row(organization, claims.agent, split),
         ]
     )
-    seen = presence if isinstance(presence, AgentPresenceItem) else None
-    reason = presence_verdict.refusal(seen, claims.digest, SCOPE)
-    if reason is not None or seen is None:
+    return _Rows(
+        identity if isinstance(identity, AgentIdentityItem) else None,
+        presence if isinstance(presence, AgentPresenceItem) else None,
+        environment if isinstance(environment, OrganizationItem) else None,
+        receipt if isinstance(receipt, EnrollmentTokenItem) else None,
+    )
+
+
+def _claim(origin: Origin, claims: RuntimeClaims, request: SplitRequest, rows: _Rows) -> _Claim:
+    """What is there for the copy to take.
+
+    Raises:
+        DomainError: nothing, or the key may not act, or the environment enrolls nobody.
+    """
+    presence, identity = rows.presence, rows.identity
+    reason = presence_verdict.refusal(presence, claims.digest, HEARTBEAT, copy=request.instance)
+    if reason is not None or presence is None:
         raise reason or AssertionError("a missing row has a reason")
-    if not isinstance(identity, AgentIdentityItem):
+    if identity is None:
         raise NotFound("This agent does not exist.", code="agent_not_found")
-    if not isinstance(environment, OrganizationItem) or environment.status != organizations.ACTIVE:
+    admission = _admission(origin, rows.environment, str(identity.token))
+    if rows.receipt is not None or not instances.is_to_split(presence, request.instance):
+        raise _not_split()
+    return _Claim(identity, presence, admission)
+
+
+def _admission(origin: Origin, environment: OrganizationItem | None, named: str) -> _Admission:
+    """Whether the environment and the token, if it is still there, admit a copy.
+
+    Raises:
+        Forbidden, Gone: they do not.
+    """
+    if environment is None or environment.status != organizations.ACTIVE:
         raise _closed()
-    (token,) = read_all([token_row(organization, str(identity.token))])
+    (token,) = read_all([token_row(origin.organization, named)])
     found = token if isinstance(token, EnrollmentTokenItem) else None
     if found is not None and found.status != enrollment_tokens.ACTIVE:
         raise Gone("The agent's enrollment token was revoked.", code="token_revoked")
-    known = receipt if isinstance(receipt, EnrollmentTokenItem) else None
-    return _Found(identity, seen, environment, known, found)
+    return _Admission(found, environment_control.of_row(environment, 0).interval)
 
 
 def _again(
-    tools: SplitTools, origin: Origin, copy: Copy, found: _Found, receipt: EnrollmentTokenItem
-) -> Enrolled | None:
-    """The same agent with a fresh key; None where another repetition came first.
+    tools: SplitTools,
+    origin: Origin,
+    receipt: EnrollmentTokenItem,
+    environment: OrganizationItem | None,
+) -> Enrolled:
+    """The same agent with a fresh key, whatever became of the one that it was a copy of.
 
     Raises:
-        Conflict: another copy has it, or the agent was heard.
+        Forbidden, Gone: the environment enrolls nobody, the token was revoked, it is quarantined.
+        Conflict: it was heard or has ended, or a day has passed.
     """
-    agent = str(receipt.agent)
-    identity = agent_identities.find(origin.organization, agent)
-    if bytes(receipt.digest or b"") != copy.idempotency or identity is None:
-        raise _not_split()
-    key = issue_key(
-        tools.keyring,
-        origin,
-        environment=str(identity.environment),
-        agent=agent,
-        collector=str(identity.collector),
-        asset=str(identity.asset),
-    )
-    transaction = Transaction()
-    presence_writes.replace_unused_key(
-        transaction,
-        origin.organization,
-        agent,
-        old=bytes(receipt.key_digest or b""),
-        new=key.digest,
-    )
-    enrollment_tokens.renew_receipt(transaction, receipt, key_digest=key.digest)
-    replayed = EnrollmentReplayed(
-        agent_id=agent,
-        token_id=receipt.token,
-        runtime_key_sha256=key.digest.hex(),
-        runtime_key_expires_at=rfc3339(key.expires_at),
-    )
-    audit_records.put(
-        transaction,
-        success(
-            origin,
-            replayed,
-            resource=("agent", agent),
-            project=identity.project,
-            environment=identity.environment,
-        ),
-    )
-    cancelled = transaction.write()
-    if cancelled is None or "audit" in cancelled.refused:
-        return _enrolled(origin, identity, key, found, replayed=True)
-    presence = AgentPresenceItem.from_item(cancelled.item("presence"))
-    if presence is not None and presence.status != ENROLLED:
-        raise _not_split()
-    return None
+    admission = _admission(origin, environment, str(receipt.token))
+    asked = Repeated(receipt, _not_split(), token_lives=admission.token is not None)
+    identity, key = renew(tools.keyring, tools.patience, origin, asked)
+    return _enrolled(origin, identity, key, admission, replayed=True)
 
 
 def _enrolled(
-    origin: Origin, identity: AgentIdentityItem, key: IssuedKey, found: _Found, *, replayed: bool
+    origin: Origin,
+    identity: AgentIdentityItem,
+    key: IssuedKey,
+    admission: _Admission,
+    *,
+    replayed: bool,
 ) -> Enrolled:
     return Enrolled(
         organization=origin.organization,
         identity=identity,
         key=key,
-        heartbeat_interval=found.interval,
+        heartbeat_interval=admission.interval,
         csr=None,
         replayed=replayed,
     )

@@ -48,6 +48,9 @@ function Install-RollcallAgent {
     $binary = Join-Path $programs 'rollcall-agent.exe'
     $data = Join-Path $env:ProgramData 'Rollcall'
     $config = Join-Path $data 'agent.env'
+    $caFile = Join-Path $data 'ca.pem'
+    # There while an installation is under way. It holds the agent id that the host had before, and the
+    # fingerprint of the token that is to replace it.
     $unfinished = Join-Path $data 'install.unfinished'
 
     function Write-Line([string]$Line) { Write-Output "rollcall: $Line" }
@@ -85,10 +88,15 @@ function Install-RollcallAgent {
         [System.IO.File]::AppendAllText($config, "$before$Name=$Value`n")
     }
 
+    # The agent's id where this host is enrolled: an id and a key are there, as the agent sees it too.
     function Get-AgentId {
         $keys = 'ROLLCALL_AGENT_API_KEY', 'BYTEOR_AGENT_API_KEY', 'RM_AGENT_TOKEN', 'SENSOR_TOKEN'
         if (-not (Get-FirstSet @($keys | ForEach-Object { Get-Setting $_ }))) { return '' }
-        return Get-FirstSet @((Get-Setting 'ROLLCALL_AGENT_ID'), (Get-Setting 'BYTEOR_AGENT_ID'), 'an agent')
+        return Get-FirstSet @((Get-Setting 'ROLLCALL_AGENT_ID'), (Get-Setting 'BYTEOR_AGENT_ID'))
+    }
+
+    function Get-StoredToken {
+        return Get-FirstSet @((Get-Setting 'ROLLCALL_TOKEN'), (Get-Setting 'RM_TOKEN'), (Get-Setting 'INSTALL_TOKEN'))
     }
 
     function Assert-Url([string]$Address) {
@@ -195,7 +203,7 @@ function Install-RollcallAgent {
         } elseif ($Given) {
             Write-Warning "The token came in $Name. Next time leave it out: this script asks for it and shows nothing."
             $token = $Given.Trim()
-        } elseif (Get-FirstSet @((Get-Setting 'ROLLCALL_TOKEN'), (Get-Setting 'RM_TOKEN'), (Get-Setting 'INSTALL_TOKEN'))) {
+        } elseif (Get-StoredToken) {
             return '' # the agent reads its own file
         } elseif ([Environment]::UserInteractive) {
             $hidden = Read-Host -AsSecureString 'Enrollment token (not shown)'
@@ -214,14 +222,22 @@ function Install-RollcallAgent {
 
     # For SYSTEM and Administrators alone, by their numbers: their names are translated.
     function New-PrivateFolder([string]$Folder) {
-        if (Test-Path -LiteralPath $Folder) {
-            $owner = (Get-Acl -LiteralPath $Folder).GetOwner([System.Security.Principal.SecurityIdentifier]).Value
-            # Every user may make folders in ProgramData, and could have left a configuration there.
-            if ($owner -notin 'S-1-5-18', 'S-1-5-32-544') { throw "$Folder belongs to another user ($owner). Next: look into it, and remove it." }
-        } else {
-            New-Item -ItemType Directory -Path $Folder | Out-Null
+        if (-not (Test-Path -LiteralPath $Folder)) {
+            # Restricted from its first moment on: what others put into it before would stay theirs.
+            $security = New-Object System.Security.AccessControl.DirectorySecurity
+            $security.SetSecurityDescriptorSddlForm('O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)')
+            if ($PSVersionTable.PSVersion.Major -ge 6) {
+                $missing = New-Object System.IO.DirectoryInfo -ArgumentList $Folder
+                [System.IO.FileSystemAclExtensions]::Create($missing, $security)
+            } else {
+                [System.IO.Directory]::CreateDirectory($Folder, $security) | Out-Null
+            }
         }
+        $owner = (Get-Acl -LiteralPath $Folder).GetOwner([System.Security.Principal.SecurityIdentifier]).Value
+        # Every user may make folders in ProgramData, and could have left a configuration there.
+        if ($owner -notin 'S-1-5-18', 'S-1-5-32-544') { throw "$Folder belongs to another user ($owner). Next: look into it, and remove it." }
         & icacls.exe $Folder /setowner '*S-1-5-32-544' /Q | Out-Null
+        if ($LASTEXITCODE -ne 0) { throw "The owner of $Folder could not be set." }
         & icacls.exe $Folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' /Q | Out-Null
         if ($LASTEXITCODE -ne 0) { throw "The access to $Folder could not be restricted." }
     }
@@ -237,6 +253,12 @@ function Install-RollcallAgent {
         if (Test-Path -LiteralPath $binary) { Move-Item -LiteralPath $binary -Destination $former -Force }
         Move-Item -LiteralPath $staged -Destination $binary
         Remove-Item -LiteralPath $former -ErrorAction SilentlyContinue
+    }
+
+    # What an earlier life of the agent left behind must not be taken for the one that is awaited.
+    function Remove-State {
+        $file = Get-FirstSet @((Get-Setting 'ROLLCALL_STATE_FILE'), (Join-Path $data 'agent.state.json'))
+        if (Test-Path -LiteralPath $file) { Remove-Item -LiteralPath $file -Force }
     }
 
     function Wait-Online([DateTime]$Since) {
@@ -267,6 +289,7 @@ function Install-RollcallAgent {
             Stop-Service -Name 'rollcall-agent' -Force
             & sc.exe delete rollcall-agent | Out-Null
         }
+        # With what the agent's own upgrades keep beside it (.previous.exe, .failed.exe, .new.exe).
         if (Test-Path -LiteralPath $programs) { Remove-Item -LiteralPath $programs -Recurse -Force }
         Remove-Item -LiteralPath $unfinished -ErrorAction SilentlyContinue
         Write-Line "removed $programs and its service."
@@ -311,12 +334,23 @@ function Install-RollcallAgent {
         'ARM64' { $arch = 'arm64' }
         default { throw "There is no agent for the architecture $_." }
     }
-    # A replacement that a broken-off run had finished is not done twice.
-    $former = $identity
-    if (Test-Path -LiteralPath $unfinished) { $former = [System.IO.File]::ReadAllText($unfinished).Trim() }
-    $mustEnroll = -not $identity -or ($force -and $identity -eq $former)
+    # A replacement that a broken-off run had finished is not done twice, but a token of its own asks for
+    # an identity of its own.
     $token = ''
-    if ($mustEnroll) { $token = Get-EnrollmentToken $given $givenIn }
+    $fingerprint = ''
+    $mustEnroll = -not $identity
+    if ($mustEnroll -or $force) {
+        $token = Get-EnrollmentToken $given $givenIn
+        $known = [System.Text.Encoding]::UTF8.GetBytes((Get-FirstSet @($token, (Get-StoredToken))))
+        # Half of a SHA-256: it tells tokens apart and is of no other use.
+        $fingerprint = (ConvertTo-Hex (Get-Sha256 $known)).Substring(0, 32)
+    }
+    if ($identity -and $force) {
+        $noted = @()
+        if (Test-Path -LiteralPath $unfinished) { $noted = @([System.IO.File]::ReadAllLines($unfinished)) }
+        $isDone = $noted.Count -ge 2 -and $noted[0] -ne $identity -and $noted[1] -eq $fingerprint
+        $mustEnroll = -not $isDone
+    }
 
     $temporary = Join-Path ([System.IO.Path]::GetTempPath()) ('rollcall-' + [Guid]::NewGuid().ToString('N'))
     New-PrivateFolder $temporary
@@ -338,7 +372,10 @@ function Install-RollcallAgent {
             throw 'The binary is not the one that the manifest names: it was cut or altered. Nothing was installed. Next: run this again.'
         }
         New-PrivateFolder $data
-        if (-not (Test-Path -LiteralPath $unfinished)) { [System.IO.File]::WriteAllText($unfinished, "$former`n") }
+        # Written before the enrollment: what differs from it afterwards was finished.
+        if ($mustEnroll -or -not (Test-Path -LiteralPath $unfinished)) {
+            [System.IO.File]::WriteAllText($unfinished, "$identity`n$fingerprint`n")
+        }
         Install-Binary $download
         Write-Line "installed $binary, version $($release.Version)."
     } finally {
@@ -346,7 +383,13 @@ function Install-RollcallAgent {
     }
 
     Add-Setting 'ROLLCALL_RELEASE_KEY_SHA256' $release.Key
-    if ($env:ROLLCALL_CA_BUNDLE) { Add-Setting 'ROLLCALL_CA_BUNDLE' (Resolve-Path -LiteralPath $env:ROLLCALL_CA_BUNDLE).ProviderPath }
+    if ($env:ROLLCALL_CA_BUNDLE) {
+        # A copy: the original may be gone tomorrow.
+        $bundle = (Resolve-Path -LiteralPath $env:ROLLCALL_CA_BUNDLE).ProviderPath
+        if ($bundle -ne $caFile) { Copy-Item -LiteralPath $bundle -Destination $caFile -Force }
+        $env:ROLLCALL_CA_BUNDLE = $caFile
+        Add-Setting 'ROLLCALL_CA_BUNDLE' $caFile
+    }
     if ($env:ROLLCALL_ALLOW_HTTP -eq '1') { Add-Setting 'ROLLCALL_ALLOW_HTTP' '1' }
     if ($mustEnroll) {
         $arguments = @('enroll', '--config', $config, '--url', $Url)
@@ -362,12 +405,13 @@ function Install-RollcallAgent {
         }
     }
     $identity = Get-AgentId
+    Remove-State
     if ($env:ROLLCALL_NO_SERVICE -eq '1') {
         $code = Invoke-Agent @('run', '--once', '--config', $config)
         if ($code -ne 0) { throw "The control plane did not accept a heartbeat (exit code $code). Next: rollcall-agent doctor" }
         Write-Line "no service was installed. Start the agent with: $binary run"
     } else {
-        # A state that an earlier identity left behind is older than this.
+        # What a running agent of the former identity writes until it is started anew is older than this.
         $since = [DateTime]::MinValue
         if ($force) { $since = [DateTime]::UtcNow.AddSeconds(-1) }
         $code = Invoke-Agent @('service', 'install', '--config', $config)

@@ -107,7 +107,7 @@ take_places() {
 
 # The one-file build runs from where it unpacks itself, and /tmp is often mounted noexec.
 agent() {
-  mkdir -p "$unpacking"
+  [ -d "$unpacking" ] || mkdir -p "$unpacking"
   TMPDIR=$unpacking "$bin" "$@"
 }
 

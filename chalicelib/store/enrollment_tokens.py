@@ -76,6 +76,7 @@ class EnrollmentTokenItem(Table):
     created_by = UnicodeAttribute(null=True)
     agent = UnicodeAttribute(null=True)
     key_digest = BinaryAttribute(null=True, legacy_encoding=False)
+    shown_key = BinaryAttribute(null=True, legacy_encoding=False)
     reason = UnicodeAttribute(null=True)
     request_id = UnicodeAttribute(null=True)
     source_address = UnicodeAttribute(null=True)

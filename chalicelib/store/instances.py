@@ -19,6 +19,7 @@ STRAGGLERS_END_MS = 30_000
 _SILENT_QUARTERS = 12
 _ROUNDING_MS = 5_000
 _ENTRY = struct.Struct(">8sIQ")
+_HASH = 32
 
 
 class Earlier(msgspec.Struct, frozen=True):
@@ -40,6 +41,17 @@ class Earlier(msgspec.Struct, frozen=True):
 def fingerprint(instance: str) -> bytes:
     """What is kept of an instance: enough to tell a few apart."""
     return hashlib.sha256(instance.encode()).digest()[:8]
+
+
+def is_to_split(row: AgentPresenceItem, instance: str) -> bool:
+    """Whether an operator decided that this instance is to take an identity of its own."""
+    return row.split is not None and bytes(row.split) == fingerprint(instance)
+
+
+def was_good_at_split(row: AgentPresenceItem, key: bytes) -> bool:
+    """Whether a key's hash is of those that the agent had when that was decided."""
+    keys = bytes(row.split_keys or b"")
+    return key in (keys[:_HASH], keys[_HASH:])
 
 
 def earlier(row: AgentPresenceItem) -> list[Earlier]:

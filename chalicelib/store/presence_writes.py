@@ -43,6 +43,8 @@ _IN_TURN = (
 # the row that comes with the failure says what it is.
 _NOTHING_TO_SAY = " AND attribute_not_exists(r)"
 _SAME_FACTS = " AND f = :facts"
+# Once a key is promoted, both are the same: a wish that came after that must not be taken for this.
+_PROMOTES = " AND p = :key AND k <> :key"
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +80,9 @@ class Conflicted(msgspec.Struct, frozen=True):
     """A transaction held the row at that instant: no verdict, worth another attempt."""
 
 
-def beat(beat: Beat, *, with_news: bool = False) -> Accepted | NotAccepted | Conflicted:
+def beat(
+    beat: Beat, *, with_news: bool = False, ends_wish: bool = False
+) -> Accepted | NotAccepted | Conflicted:
     """Accept a steady heartbeat in ONE request, or learn from the same request why not.
 
     A repetition of the last accepted beat (same sequence and nonce) passes, so a lost answer or
@@ -89,6 +93,7 @@ def beat(beat: Beat, *, with_news: bool = False) -> Accepted | NotAccepted | Con
         beat: the heartbeat.
         with_news: also where the agent is to be told something: its facts are wanted, or a new
             key. The caller has seen the row, which came with the failure of the first attempt.
+        ends_wish: the beat shows the pending key, as the row says: nobody wants another one now.
 
     Raises:
         Unavailable: the database did not answer.
@@ -98,8 +103,9 @@ def beat(beat: Beat, *, with_news: bool = False) -> Accepted | NotAccepted | Con
             update_item(
                 TableName=_P.Meta.table_name,
                 Key={"pk": {"S": f"{beat.organization}#{beat.agent}"}},
-                UpdateExpression=_HEARD,
-                ConditionExpression=_condition(beat, with_news=with_news),
+                UpdateExpression=_HEARD + (" REMOVE r" if ends_wish else ""),
+                ConditionExpression=_condition(beat, with_news=with_news)
+                + (_PROMOTES if ends_wish else ""),
                 ExpressionAttributeValues=_values(beat, with_news=with_news),
             )
         except ClientError as error:
@@ -138,14 +144,23 @@ def _values(beat: Beat, *, with_news: bool) -> dict[str, dict[str, Any]]:
     }
 
 
+def promotes(beat: Beat, seen: AgentPresenceItem) -> bool:
+    """Whether the beat is the first that shows the pending key."""
+    return seen.pending_key is not None and beat.key == seen.pending_key != seen.key
+
+
 def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> None:
     """Add the slow path (part `presence`): the agent becomes online, from the row as it was seen.
 
     Serves the first beat, the return of an offline agent and a new process of the agent.
     """
+    actions = [*_beat_actions(beat), _P.status.set(ONLINE), *_instance_actions(beat, seen)]
+    if promotes(beat, seen):
+        actions.append(_P.rotation_requested.remove())
     unchanged = (
         (_P.status == seen.status)
-        & _holds_key(beat)
+        & holds(beat.key)
+        & (_P.key == seen.key)
         & _P.scopes.contains(beat.scope)
         & (_P.instance == seen.instance if seen.instance else _P.instance.does_not_exist())
         & (_P.sequence == seen.sequence if seen.sequence else _P.sequence.does_not_exist())
@@ -153,7 +168,7 @@ def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> Non
     transaction.update(
         "presence",
         _P(f"{beat.organization}#{beat.agent}"),
-        [*_beat_actions(beat), _P.status.set(ONLINE), *_instance_actions(beat, seen)],
+        actions,
         unchanged,
     )
 
@@ -171,8 +186,9 @@ def _instance_actions(beat: Beat, seen: AgentPresenceItem) -> list[Action]:
     ]
 
 
-def _holds_key(beat: Beat) -> Condition:
-    condition: Condition = (_P.key == beat.key) | (_P.pending_key == beat.key)
+def holds(key: bytes) -> Condition:
+    """The condition that a key is the agent's, or the pending one."""
+    condition: Condition = (_P.key == key) | (_P.pending_key == key)
     return condition
 
 
@@ -266,13 +282,3 @@ def revoke_as_seen(transaction: Transaction, seen: AgentPresenceItem, part: str)
 def _unchanged(attribute: NumberAttribute, value: float | None) -> Condition:
     condition: Condition = attribute == value if value is not None else attribute.does_not_exist()
     return condition
-
-
-def note_facts(transaction: Transaction, seen: AgentPresenceItem, sha256: bytes) -> None:
-    """Add which facts are stored (part `presence`), if the agent's status is what was seen."""
-    transaction.update(
-        "presence",
-        _P(seen.pk),
-        [_P.facts.set(sha256)],
-        (_P.status == seen.status) & (_P.key == seen.key),
-    )

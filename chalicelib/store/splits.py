@@ -27,17 +27,22 @@ def put_receipt(
     *,
     idempotency_digest: bytes,
     token: str,
+    shown_key: bytes,
     agent: str,
     key_digest: bytes,
     now: int,
 ) -> None:
-    """Add the receipt (part `receipt`) of the agent that a copy of a former one became."""
+    """Add the receipt (part `receipt`) of the agent that a copy of a former one became.
+
+    Whoever asks again shows the same key (`shown_key` is its hash), whatever became of the former.
+    """
     _, pk, _ = receipt_row(organization, former, split)
     made = datetime.datetime.fromtimestamp(now // 1000, tz=datetime.UTC)
     row = EnrollmentTokenItem(
         pk,
         token=token,
         digest=idempotency_digest,
+        shown_key=shown_key,
         agent=agent,
         key_digest=key_digest,
         created_at=now,

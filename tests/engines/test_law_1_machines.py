@@ -16,7 +16,7 @@ from tests.e2e.stack.calls import Calls, Host
 from tests.engines.items import Items
 
 RACES = 25
-SILENCE_MS = 400_000
+SILENCE_MS = 2_000_000
 
 
 def test_of_a_beat_and_an_exchange_that_would_replace_the_agent_one_comes_first(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.store.machines import MOST_AGENTS
 from tests.engines.capacity import consumed
 from tests.engines.steady_hosts import steady
 from tests.functional.api import Answer, Host, Tenant
@@ -31,9 +32,15 @@ def exchange_that_may_replace(tenant: Tenant) -> Callable[[], Answer]:
     return lambda: tenant.exchange(token, idempotency_key=KEY, machine_id=MACHINE)
 
 
+def exchange_beside_nineteen(tenant: Tenant) -> Callable[[], Answer]:
+    for number in range(MOST_AGENTS - 1):
+        _known(tenant, hostname=f"host-{number}")
+    return exchange(tenant)
+
+
 def exchange_that_replaces(tenant: Tenant) -> Callable[[], Answer]:
     _known(tenant)
-    tenant.api.clock.advance(seconds=HOUR + 1)
+    tenant.api.clock.advance(seconds=2 * HOUR + 1)
     return exchange_that_may_replace(tenant)
 
 
@@ -79,6 +86,8 @@ ROUTES: list[tuple[Callable[[Tenant], Callable[[], Answer]], int, tuple[int, int
     # Whoever may replace looks at the machine, and at who lives there.
     (exchange_that_may_replace, 201, (18, 4)),
     (exchange_that_replaces, 201, (29, 6)),
+    # The machine's row is over 1 KB then.
+    (exchange_beside_nineteen, 201, (20, 3)),
     (revoke, 200, (15, 6)),
     (replace, 200, (21, 8)),
     (decommission, 200, (15, 2)),

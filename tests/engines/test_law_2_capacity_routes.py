@@ -181,7 +181,7 @@ ROUTES: list[tuple[Route, int, tuple[int, int]]] = [
     (quarantine, 200, (9, 7)),
     (release, 200, (8, 7)),
     (split, 201, (23, 5)),
-    (split_again, 200, (7, 6)),
+    (split_again, 200, (9, 6)),
     (rotate, 201, (5, 1)),
     (request_rotation, 200, (5, 6)),
     (beat_with_news, 200, (2, 0)),

@@ -75,6 +75,8 @@ NO_SHORT_TEXT = [*NO_TEXT, *LONG, *CONTROLS, "", "x" * 129]
 NO_ROLE = [*NO_TEXT, *LONG, "", "owner", "Viewer", "org_admin ", "viewer\n", "*"]
 NO_NOTE = [*NO_TEXT, *LONG, *CONTROLS, "", "x" * 501]
 NO_NONCE = [*NO_TEXT, None, *LONG, *CONTROLS, *PATHS, "", "x" * 15, "x" * 65, "é" * 20, "a b" * 8]
+# May be left out, and null.
+NO_INSTANCE = [value for value in NO_NONCE if value is not None]
 NO_FLAG: list[Any] = [None, 0, 1, "true", "", [], {}]
 NO_CIDR = ["", "x", "10.0.0.1/8", "10.0.0.0/33", "1.2.3", "10.0.0.0/8/8", "::/129", "0x7f.1",
            "10.0.0.0/-1", "\u0661.2.3.4", "1" * 60, *CONTROLS]  # fmt: skip
@@ -115,7 +117,8 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "heartbeat_interval_seconds": [*(bad for bad in NO_NUMBER if bad is not None), 3601],
         # None ends these two.
         "slowdown_seconds": [*(bad for bad in NO_NUMBER if bad is not None), 3601],
-        "agent_version": [*NO_TEXT, *LONG, *CONTROLS, "", "v 1", "1/2", "é", "1" * 65, "1\n"],
+        "agent_version": [*NO_TEXT, *LONG, *CONTROLS, "", "v 1", "1/2", "é", "1" * 65, "1\n",
+                          "latest", "..", ".", "-x"],
         "agent_rollout_percent": [
             *(bad for bad in NO_NUMBER if bad is not None and (bad is True or bad != 0)), 101,
         ],
@@ -185,9 +188,9 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "replace_machine": NO_FLAG,
         "replace_offline_seconds": [*NO_NUMBER, 1_799, 2_592_001],
     },
-    "FactsRequest": {"facts_sha256": NO_SHA256, "facts": NO_FACTS},
+    "FactsRequest": {"facts_sha256": NO_SHA256, "facts": NO_FACTS, "instance": NO_INSTANCE},
     "ReplaceAgentRequest": {"former": [None, *NO_IDENTIFIER], "note": NO_NOTE},
-    "DecommissionRequest": {"note": NO_NOTE},
+    "DecommissionRequest": {"note": NO_NOTE, "instance": NO_INSTANCE},
     "RevokeTokenRequest": {"cascade": NO_FLAG, "note": NO_NOTE},
     "ExchangeRequest": {
         "hostname": NO_HOSTNAME,
@@ -224,6 +227,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "note": NO_NOTE,
     },
     "SplitRequest": {"instance": NO_NONCE},
+    "RotateRequest": {"instance": NO_INSTANCE},
     "HeartbeatRequest": {
         "sequence": [*NO_NUMBER, 2**53 + 1],
         "nonce": NO_NONCE,

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from chalicelib.release_manifest import Binary, Manifest, Platform
+from chalicelib.release_manifest import Binary, Manifest, Platform, parsed
 from infra.publish_agent import Measured, publish
 from infra.target import Target
 
@@ -55,6 +55,10 @@ class Releases:
         files = {platform: self.file(platform, content) for platform, content in binaries.items()}
         self.said.clear()
         return publish(self.target, version, files, latest=latest, say=self.said.append)
+
+    def manifest(self, version: str) -> Manifest:
+        """The manifest that is there."""
+        return parsed(self.read(f"{version}/manifest") or b"")
 
     def key_of(self, version: str, platform: Platform, content: bytes) -> str:
         """Where a binary is to be, below `releases/`."""

@@ -1,6 +1,7 @@
 """Routes of an agent's life: quarantine, release, split, rotation."""
 
 from chalicelib.flows.quarantine import QuarantineRequest, ReleaseRequest
+from chalicelib.flows.rotation import RotateRequest
 from chalicelib.flows.split import SplitRequest
 from tests.functional.route import Route
 from tests.functional.routes_core import AGENT
@@ -19,6 +20,9 @@ ROUTES = (
         "POST", f"{AGENT}/split", kind=SplitRequest, body=lambda _: {"instance": "i" * 20},
         headers={"idempotency-key": "canary-of-a-copy-0123456789"}, answers=(409,),
     ),
-    Route("POST", f"{AGENT}/runtime-key/rotate", answers=(201, 429)),
+    Route(
+        "POST", f"{AGENT}/runtime-key/rotate", kind=RotateRequest,
+        body=lambda _: {"instance": "i" * 20}, body_is_optional=True, answers=(201, 429),
+    ),
     Route("POST", f"{AGENT}/runtime-key/request-rotation"),
 )  # fmt: skip

@@ -20,6 +20,9 @@ GOOD: list[tuple[Any, Any]] = [
     (fields.Filename, "..x"), (fields.Filename, "\U0001f4a5"), (fields.Filename, "f" * 255),
     (fields.ContentType, "application/x.y+z-1"), (fields.EnvironmentId, "env_" + "v" * 20),
     (fields.Pem, "-----BEGIN X-----\r\n=\n"), (fields.Metadata, {f"k{n}": "v" for n in range(16)}),
+    (fields.AgentVersion, "0.2.0"), (fields.AgentVersion, "1+b-c."),
+    (fields.AgentVersion, "a.latest"), (fields.AgentVersion, "latest1"),
+    (fields.AgentVersion, "x" * 64),
 ]  # fmt: skip
 BAD: list[tuple[Any, Any]] = [
     (fields.Name, ""), (fields.Name, "-a"), (fields.Name, "_a"), (fields.Name, ".a"),
@@ -41,7 +44,9 @@ BAD: list[tuple[Any, Any]] = [
     (fields.ContentType, "text/plain; charset=x"), (fields.ContentType, "text/plain\n"),
     (fields.EnvironmentId, "env_" + "v" * 20 + "\n"), (fields.EnvironmentId, "org_" + "v" * 20),
     (fields.EnvironmentId, "x/env_" + "v" * 20), (fields.Pem, "\x00"), (fields.Pem, "é"),
-    (fields.Pem, "x" * 8193),
+    (fields.Pem, "x" * 8193), (fields.AgentVersion, "latest"), (fields.AgentVersion, "."),
+    (fields.AgentVersion, ".."), (fields.AgentVersion, "-x"), (fields.AgentVersion, "+1"),
+    (fields.AgentVersion, ""), (fields.AgentVersion, "x" * 65), (fields.AgentVersion, "1\n"),
 ]  # fmt: skip
 
 

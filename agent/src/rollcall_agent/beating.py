@@ -12,7 +12,7 @@ from rollcall_agent.client import Call, Caller, agent_path
 from rollcall_agent.clock import Clock
 from rollcall_agent.enrollment import identity_of
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.heartbeat import LONGEST_INTERVAL, Heartbeat, State, Step
+from rollcall_agent.heartbeat import LONGEST_INTERVAL, Heartbeat, State, Step, is_accepted
 from rollcall_agent.identity_file import CannotWriteError
 from rollcall_agent.instance import Instance
 from rollcall_agent.last_state import Beaten
@@ -24,7 +24,8 @@ from rollcall_agent.settings import Identity
 from rollcall_agent.splitting import AGENT_SPLIT, NOT_SPLIT, Splitting
 
 SEQUENCE_STALE = "sequence_stale"
-Remember = Callable[[str, str, float, Beaten | None], None]
+AGENT_QUARANTINED = "agent_quarantined"
+Remember = Callable[[str, str, float, Beaten], None]
 
 
 class Upgrader(Protocol):
@@ -75,6 +76,7 @@ class Beating:
     Attributes:
         heartbeat: Of the agent that beats now; ``begin`` makes one for an id and an interval.
         beaten: What is known of this identity's beats before this process; None for a new one.
+        interval: How often a new one is to beat until an answer says so; None where nobody knows.
         remember: Is told each change of state.
     """
 
@@ -88,11 +90,13 @@ class Beating:
     remember: Remember
     beaten: Beaten | None = None
     verbose: bool = False
+    interval: float | None = None
 
     def __post_init__(self) -> None:
-        interval = self.beaten.interval if self.beaten is not None else None
+        interval = self.beaten.interval if self.beaten is not None else self.interval
         self.heartbeat = self.begin(self.identity.agent_id, interval)
         self._answered_at = 0.0
+        self._remembered_instance: str | None = None
         note = self.errands.splitting.note
         # A split that was cut short is asked for before any beat: the note names the instance
         # that was chosen, and a beat of this new process would be somebody else's.
@@ -133,6 +137,8 @@ class Beating:
 
     def _take(self, answer: Answer) -> Step:
         """Take the answer to a beat."""
+        if (followed := self._follow_the_file(answer)) is not None:
+            return followed
         turned = self.errands.rotation.refused(self.identity, answer)
         has_turned = turned is not self.identity
         if has_turned:
@@ -144,14 +150,41 @@ class Beating:
             # restart if the other one is gone, and noticed as a copy if it is not.
             self.instance.renew()
         step = self.heartbeat.answered(answer, self.clock.now(), is_last_key=not has_turned)
-        is_accepted = answer.succeeded and self.heartbeat.state is State.ONLINE
-        if is_accepted:
+        if is_accepted(answer):
             self.beaten = Beaten(self.identity.agent_id, self.heartbeat.interval)
         self._remember(step)
         if answer.code == AGENT_SPLIT and self._begin_split():
             return self._ask_to_split()
-        if is_accepted:
+        if is_accepted(answer):
             self._follow(answer)
+        elif answer.code == AGENT_QUARANTINED and not self.errands.persistence.is_owed:
+            rotation, name = self.errands.rotation, self.instance.name
+            self.identity = rotation.quarantined(self.identity, answer, name)
+        return step
+
+    def _follow_the_file(self, answer: Answer) -> Step | None:
+        """Go on as what the env file says, where this identity has ended and that is another.
+
+        A second process rotated the key, or `enroll --replace` ran beside this one.
+        """
+        errands = self.errands
+        # What memory alone holds is newer than the file.
+        if not answer.ends_identity or errands.persistence.is_owed:
+            return None
+        found = errands.rotation.file.newer_than(self.identity)
+        if found is None:
+            return None
+        line = "The env file holds a newer identity or key by now; the agent goes on with that."
+        if found.agent_id == self.identity.agent_id:
+            former = self.heartbeat.answered(answer, self.clock.now(), is_last_key=False)
+            delay = former.delay
+        else:
+            self.heartbeat, self.beaten = self.begin(found.agent_id, self.heartbeat.interval), None
+            errands.splitting.note, self._asks_to_split, delay = None, False, 0.0
+        self.identity = found
+        self.instance.renew()
+        step = Step(delay, line, changed=True, exit_code=ExitCode.UNREACHABLE)
+        self._remember(step)
         return step
 
     def _follow(self, answer: Answer) -> None:
@@ -159,9 +192,10 @@ class Beating:
         errands = self.errands
         errands.upgrader.accepted()
         # Before the rotation: the facts go with the key that has just been accepted.
-        errands.reporting.accepted(self.identity, answer)
+        errands.reporting.accepted(self.identity, answer, self.instance.name)
         if not errands.persistence.is_owed:
-            self.identity = errands.rotation.accepted(self.identity, answer)
+            name = self.instance.name
+            self.identity = errands.rotation.accepted(self.identity, answer, name)
         version = answer.text("agent_version")
         if version and version != __version__:
             errands.upgrader.wanted(version)
@@ -184,6 +218,8 @@ class Beating:
             return outcome
         if outcome.succeeded:
             return self._become(outcome)
+        if (step := self._follow_the_file(outcome)) is not None:
+            return step
         self._asks_to_split = outcome.is_transient
         if outcome.code == NOT_SPLIT:
             splitting.drop()
@@ -241,9 +277,13 @@ class Beating:
         return self.plane.call(Call("POST", path, body=body, bearer=self.identity.key))
 
     def _remember(self, step: Step) -> None:
-        if step.changed:
-            now = self.clock.now()
-            self.remember(self.heartbeat.state, step.detail, now, self.beaten)
+        name = self.instance.name
+        # A command beside this process says as which instance it speaks.
+        if step.changed or name != self._remembered_instance:
+            self._remembered_instance = name
+            interval = self.beaten.interval if self.beaten is not None else None
+            life = Beaten(self.identity.agent_id, interval, name)
+            self.remember(self.heartbeat.state, step.detail, self.clock.now(), life)
 
     def _report(self, step: Step) -> None:
         if not step.changed and not self.verbose:

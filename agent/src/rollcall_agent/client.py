@@ -14,15 +14,19 @@ from rollcall_agent import __version__
 from rollcall_agent.answers import Answer, NoAnswerError, read_answer
 from rollcall_agent.backoff import parse_retry_after
 from rollcall_agent.clock import Clock
+from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.file_form import FileForm
 from rollcall_agent.lean import httpx
+from rollcall_agent.proxies import mounts_for
 from rollcall_agent.secret import Secret
-from rollcall_agent.urls import is_loopback, refuse_plain_http
+from rollcall_agent.urls import refuse_plain_http
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 35.0  # API Gateway gives up after 29
 UPLOAD_SECONDS: Final = 60.0  # for one block of a file, not for the file
 LARGEST_ANSWER: Final = 1024 * 1024
+# Longer than the usual interval, so that beats share a connection.
+LIMITS: Final = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=90)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,15 @@ class Call:
 
 def public_context() -> ssl.SSLContext:
     """Return a context that believes the public CAs, or those that SSL_CERT_FILE names."""
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        is_no_pem = isinstance(error, ssl.SSLError)
+        why = "no PEM certificates" if is_no_pem else error.strerror
+        raise AgentError(
+            f"The CAs that the agent believes cannot be read ({why}). Next: check SSL_CERT_FILE.",
+            ExitCode.USAGE if is_no_pem else ExitCode.UNREADY,
+        ) from error
 
 
 class Caller(Protocol):
@@ -69,17 +81,24 @@ class ControlPlane:
         self._base_url = base_url
         self._clock = clock
         self._allow_http = allow_http
-        self._http = httpx.Client(
-            transport=transport,
-            verify=tls or True,
+        self._transport = transport
+        # A stand-in for the network believes nobody, and need not wait for the CAs to be read.
+        self._tls = tls or (True if transport else public_context())
+        self._http = self._new_client()
+
+    def _new_client(self) -> httpx.Client:
+        def through(proxy: httpx.Proxy) -> httpx.BaseTransport:
+            return httpx.HTTPTransport(verify=self._tls, limits=LIMITS, proxy=proxy)
+
+        return httpx.Client(
+            transport=self._transport,
+            verify=self._tls,
             # A secret follows no redirect: it goes to the URL that the operator wrote.
             follow_redirects=False,
-            # A proxy of the environment would look for "localhost" on its own side.
-            trust_env=not is_loopback(base_url),
-            # Longer than the usual interval, so that beats share a connection.
-            limits=httpx.Limits(
-                max_connections=4, max_keepalive_connections=2, keepalive_expiry=90
-            ),
+            # What the environment says is read here and in ``proxies``.
+            trust_env=False,
+            mounts={} if self._transport else mounts_for(self._base_url, through),
+            limits=LIMITS,
             headers={
                 "User-Agent": f"rollcall-agent/{__version__}",
                 "Accept": "application/json",
@@ -91,6 +110,15 @@ class ControlPlane:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def renew(self) -> None:
+        """Begin anew, where somebody stopped waiting for a request that still goes on.
+
+        Such a request holds its connection for as long as the other side drips: some of them
+        would hold all that there may be, and every later request would wait for one.
+        """
+        former, self._http = self._http, self._new_client()
+        former.close()
 
     def call(self, call: Call) -> Answer:
         """Send a request to the control plane and read its answer."""

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollcall_agent.answers import Answer
 from rollcall_agent.client import Call, Caller, agent_path
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.identity_file import CannotWriteError, IdentityFile
 from rollcall_agent.retry import Retry, settled
 from rollcall_agent.say import Say
+from rollcall_agent.secret import Secret
 from rollcall_agent.settings import Identity
 
 REMOVED = "removed: the agent was decommissioned"
+_REVOKED = "key_revoked"
+_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True)
 class Decommissioning:
-    """Ends the agent of one env file."""
+    """Ends the agent of one env file.
+
+    Attributes:
+        instance: As which instance the agent beats on this host, where that is known: of two
+            copies, the one that is to be split off must not end the other one's agent.
+    """
 
     path: Path
     plane: Caller
     retry: Retry
     say: Say
+    instance: str | None = None
 
     def run(self, identity: Identity, note: str | None = None) -> None:
         """End the agent, then take its identity out of the env file.
@@ -41,22 +51,40 @@ class Decommissioning:
         self.say.result(f"{identity.agent_id} is decommissioned; its identity is off this host.")
 
     def _end(self, identity: Identity, note: str | None) -> None:
-        path = agent_path(identity.agent_id, "decommission")
-        body: dict[str, object] = {"note": note} if note else {}
+        """End it with the key that is shown, or with the other one of a rotation under way."""
+        said = {"note": note, "instance": self.instance}
+        body = {name: value for name, value in said.items() if value}
+        try:
+            self._ask(identity.agent_id, identity.key, body)
+        except _KeyRefusedError as refusal:
+            if identity.other is None:
+                raise refusal.error from refusal
+        else:
+            return
+        try:
+            self._ask(identity.agent_id, identity.other, body)
+        except _KeyRefusedError as refusal:
+            raise refusal.error from refusal
+
+    def _ask(self, agent_id: str, key: Secret, body: Mapping[str, object]) -> None:
+        path, answers = agent_path(agent_id, "decommission"), list[Answer]()
+
+        def step(left: float) -> Answer:
+            answers.append(self.plane.call(Call("POST", path, body=body, bearer=key, timeout=left)))
+            return answers[-1]
+
         gave_up = "Gave up. Running the same command again is safe."
         try:
-            self.retry.run(
-                lambda left: settled(
-                    lambda: self.plane.call(
-                        Call("POST", path, body=body, bearer=identity.key, timeout=left)
-                    )
-                ),
-                gave_up=gave_up,
-            )
+            self.retry.run(lambda left: settled(lambda: step(left)), gave_up=gave_up)
         except AgentError as error:
-            if error.exit_code is not ExitCode.IDENTITY_ENDED:
+            last = answers[-1] if answers else None
+            if last is None or last.status != _UNAUTHORIZED or last.code is None:
                 raise
-            self.say.note(f"{identity.agent_id} had ended before: its key is refused for good.")
+            if last.code != _REVOKED:
+                # Only this key is worth nothing: another process rotated it, or a rotation broke
+                # off. The agent may live on.
+                raise _KeyRefusedError(AgentError(error.line, ExitCode.REFUSED)) from error
+            self.say.note(f"{agent_id} had ended before: its key is refused for good.")
 
     def _writing(self, write: Callable[[], None], else_: str) -> None:
         try:
@@ -65,5 +93,13 @@ class Decommissioning:
             raise AgentError(
                 f"Cannot write {self.path} ({failure.reason}); {else_}. Next: run as the file's "
                 "owner, or restore write access, then run the same command again.",
-                ExitCode.USAGE,
+                ExitCode.UNREADY,
             ) from failure
+
+
+class _KeyRefusedError(Exception):
+    """One key of the agent was refused, which says nothing of the other."""
+
+    def __init__(self, error: AgentError) -> None:
+        super().__init__(error.line)
+        self.error = error

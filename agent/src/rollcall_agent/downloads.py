@@ -22,9 +22,10 @@ from rollcall_agent.client import public_context
 from rollcall_agent.clock import Clock
 from rollcall_agent.exits import AgentError
 from rollcall_agent.lean import httpx
+from rollcall_agent.proxies import mounts_for
 from rollcall_agent.release_manifest import LARGEST_MANIFEST
 from rollcall_agent.tls import trusting
-from rollcall_agent.urls import is_loopback, refuse_plain_http
+from rollcall_agent.urls import refuse_plain_http
 
 CONNECT_SECONDS: Final = 10.0
 BLOCK_SECONDS: Final = 60.0  # for one block, not for the file
@@ -103,6 +104,11 @@ class Downloads:
         try:
             refuse_plain_http(url, allow_http=self.allow_http)
             trusted = self._trusted
+
+            def through(proxy: httpx.Proxy) -> httpx.BaseTransport:
+                return httpx.HTTPTransport(verify=trusted, proxy=proxy)
+
+            mounts = {} if self.transport else mounts_for(url, through)
         except AgentError as error:
             raise DownloadError(error.line) from error
         with (
@@ -110,7 +116,8 @@ class Downloads:
                 transport=self.transport,
                 verify=trusted,
                 follow_redirects=False,
-                trust_env=not is_loopback(url),
+                trust_env=False,
+                mounts=mounts,
                 timeout=httpx.Timeout(BLOCK_SECONDS, connect=CONNECT_SECONDS),
                 headers={
                     "User-Agent": f"rollcall-agent/{__version__}",

@@ -19,6 +19,7 @@ from rollcall_agent.answers import Answer
 from rollcall_agent.client import Call, Caller
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.heartbeat import LONGEST_INTERVAL
 from rollcall_agent.identity_file import IdentityFile, set_identity
 from rollcall_agent.private_files import exclusive, make_parents
 from rollcall_agent.retry import Retry, settled
@@ -65,11 +66,13 @@ class Enrolled:
     Attributes:
         name: What the control plane calls the agent; None where it was enrolled before.
         persisted: Whether the identity is on disk.
+        interval: How often to beat until the first answer to a beat says otherwise.
     """
 
     identity: Identity
     name: str | None
     persisted: bool = True
+    interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Enrollment:
         answer = self._exchange(ask, idempotency_key)
         identity = identity_of(answer)
         name = clean(answer.text("name") or "", 128)
-        return Enrolled(identity, name, persisted=self._persist(file, ask, identity))
+        persisted = self._persist(file, ask, identity)
+        return Enrolled(identity, name, persisted, interval_of(answer))
 
     def persist(self, ask: Ask, identity: Identity) -> None:
         """Write an identity that could not be written at once.
@@ -183,10 +187,18 @@ def identity_of(answer: Answer) -> Identity:
     return Identity(agent_id, Secret(key))
 
 
+def interval_of(answer: Answer) -> float | None:
+    """Return how often the new agent is to beat, under our own or a sensor's name."""
+    for name in ("heartbeat_interval_seconds", "heartbeatIntervalSeconds"):
+        if (interval := answer.number(name, 1, LONGEST_INTERVAL)) is not None:
+            return interval
+    return None
+
+
 def _cannot_write(path: Path, error: OSError) -> AgentError:
     return AgentError(
         f"Cannot write {path} ({error.strerror}); the token was not spent. Next: run as the "
         "file's owner, or name a file in a writable folder with --config (a container must mount "
         "the folder, not the file).",
-        ExitCode.USAGE,
+        ExitCode.UNREADY,
     )

@@ -11,7 +11,7 @@ from rollcall_agent.private_files import write_private
 
 LARGEST_FILE: Final = 1024 * 1024
 # `export KEY=VALUE` is understood, because people source these files from a shell.
-_ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
+_ASSIGNMENT: Final = re.compile(r"(\s*(?:export\s+)?)([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
 # Only what means the same to a shell, to systemd and to this parser is ever written.
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_.,:/@%+=~\[\]&?-]*")
 
@@ -34,7 +34,8 @@ class EnvFile:
             raise AgentError(
                 f"Cannot read {path}: {error.strerror}. Next: run as the file's owner, or name "
                 "another file with --config.",
-                ExitCode.USAGE,
+                # A folder never becomes a file; a full or a missing disk may be another one soon.
+                ExitCode.USAGE if isinstance(error, IsADirectoryError) else ExitCode.UNREADY,
             ) from error
         if len(content) > LARGEST_FILE:
             raise AgentError(f"{path} is too large to be an env file.", ExitCode.USAGE)
@@ -65,7 +66,8 @@ class EnvFile:
             self._end_last_line()
             self._lines.append(f"{key}={value}\n")
             return
-        self._lines[places[0]] = f"{key}={value}{_ending(self._lines[places[0]])}"
+        before = self._lines[places[0]]
+        self._lines[places[0]] = f"{_lead(before)}{key}={value}{_ending(before)}"
         self._drop(places[1:])
 
     def remove(self, key: str) -> None:
@@ -98,11 +100,17 @@ def _ending(line: str) -> str:
     return line[len(line.rstrip("\r\n")) :]
 
 
+def _lead(line: str) -> str:
+    """Return the word that a shell needs to hand the value on, where the line has it."""
+    match = _ASSIGNMENT.fullmatch(line)
+    return "export " if match is not None and match.group(1).strip() else ""
+
+
 def _parse(line: str) -> tuple[str | None, str]:
     match = _ASSIGNMENT.fullmatch(line)
     if match is None:
         return None, ""
-    value = match.group(2).strip()
+    value = match.group(3).strip()
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":  # noqa: PLR2004
         value = value[1:-1]
-    return match.group(1), value
+    return match.group(2), value

@@ -17,6 +17,8 @@ class ExitCode(IntEnum):
     NOT_ENROLLED = 7
     BUSY = 8
     DOCTOR = 9
+    # Not final for a service manager: a full disk, or a mount that comes late, gets better.
+    UNREADY = 10
     # EX_TEMPFAIL: the service manager starts the version that lies there now.
     RESTART = 75
     INTERRUPTED = 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,6 +62,12 @@ class Step:
     exit_code: ExitCode = ExitCode.OK
 
 
+def is_accepted(answer: Answer) -> bool:
+    """Tell whether the control plane's application took the beat."""
+    interval = answer.number("heartbeat_interval_seconds", -math.inf, math.inf)
+    return answer.succeeded and answer.text("status") == State.ONLINE and interval is not None
+
+
 class Heartbeat:
     """Decides, from each answer, on the next beat.
 
@@ -101,10 +108,10 @@ class Heartbeat:
             now: The wall clock.
             is_last_key: Whether no other key is left to be tried, where this one is refused.
         """
-        if answer.succeeded and answer.text("status"):
+        if is_accepted(answer):
             return self._accepted(answer, now)
         if answer.succeeded:
-            # A captive portal says 200 to everything; the beat did not arrive.
+            # A captive portal says 200 to everything, and many a page has a status.
             return self.unanswered("what answered is not the control plane's application", now)
         if answer.ends_identity and is_last_key:
             self.state = State.ENDED

@@ -17,6 +17,7 @@ from rollcall_agent.settings import (
     SPLIT_INSTANCE,
     SPLIT_KEY,
     Identity,
+    Settings,
     SplitNote,
 )
 
@@ -34,6 +35,21 @@ class IdentityFile:
     """The env file, as a process that lives on changes it."""
 
     path: Path
+
+    def newer_than(self, identity: Identity) -> Identity | None:
+        """Return the identity that the file holds, where this one does not know it.
+
+        Another process may have rotated the key, or given the host another agent's identity.
+        """
+        try:
+            found = Settings(self.path, {}, EnvFile.load(self.path)).identity()
+        except AgentError:
+            return None
+        if found is None:
+            return None
+        known = {identity.key, identity.other}
+        is_known = found.key in known and (found.other is None or found.other in known)
+        return None if found.agent_id == identity.agent_id and is_known else found
 
     def prove(self, agent_id: str) -> None:
         """Write the file as it is, before something is asked for that it must then hold."""

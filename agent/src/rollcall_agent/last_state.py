@@ -18,12 +18,14 @@ class Beaten:
     """What a restart wants to know of the life before it.
 
     Attributes:
-        agent_id: Which agent had been accepted.
-        interval: How often it was to beat.
+        agent_id: Which agent it was.
+        interval: How often it was to beat; None where it was never accepted.
+        instance: As which instance its process beats, or beat.
     """
 
     agent_id: str
-    interval: float
+    interval: float | None
+    instance: str | None = None
 
 
 def remember(path: Path, state: str, detail: str, now: float, beaten: Beaten | None = None) -> None:
@@ -31,14 +33,20 @@ def remember(path: Path, state: str, detail: str, now: float, beaten: Beaten | N
     since = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     content: dict[str, object] = {"state": state, "since": since, "detail": detail}
     if beaten is not None:
-        content |= {"agent_id": beaten.agent_id, "interval": beaten.interval}
+        content |= {
+            "agent_id": beaten.agent_id,
+            "interval": beaten.interval,
+            "instance": beaten.instance,
+        }
     with suppress(OSError):
         write_private(path, json.dumps(content).encode() + b"\n")
 
 
-def recall(path: Path) -> dict[str, str] | None:
-    """Read the state, or None where there is none that can be read."""
+def recall(path: Path, agent_id: str | None) -> dict[str, str] | None:
+    """Read the state, or None where there is none that can be read, or another agent's."""
     content = _read(path)
+    if content.get("agent_id") not in {None, agent_id}:
+        return None
     names = ("state", "since", "detail")
     return {name: clean(str(content[name])) for name in names if name in content} or None
 
@@ -51,7 +59,15 @@ def recall_beaten(path: Path, agent_id: str) -> Beaten | None:
         return None
     if not isinstance(interval, int | float) or not 1 <= interval <= LONGEST_INTERVAL:
         return None
-    return Beaten(agent_id, float(interval))
+    return Beaten(agent_id, float(interval), recall_instance(path, agent_id))
+
+
+def recall_instance(path: Path, agent_id: str) -> str | None:
+    """Return as which instance this agent's process beats, as far as anybody knows."""
+    content = _read(path)
+    instance = content.get("instance")
+    is_its_own = content.get("agent_id") == agent_id and isinstance(instance, str)
+    return str(instance) if is_its_own else None
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -21,6 +21,8 @@ from rollcall_agent.settings import Identity
 
 GATHERED_EVERY: Final = 600.0
 TRYING_AGAIN: Final = Backoff(base=60.0, cap=3600.0)
+# Sent again they would be refused again.
+_UNACCEPTABLE: Final = frozenset({400, 413})
 
 
 class Snapshot(Protocol):
@@ -58,29 +60,40 @@ class Reporting:
         self._failures = 0
         self._not_before = 0.0
         self._complained = False
+        self._refused: str | None = None
 
     def digest(self) -> str | None:
-        """Return the digest of the facts, gathered anew now and then; None where there is none."""
+        """Return the digest of the facts, gathered anew now and then; None where there is none.
+
+        Facts that were refused have none until they change: named, they would be asked for after
+        each beat.
+        """
         now = self.clock.monotonic()
         if self._gathered_at is None or now - self._gathered_at >= GATHERED_EVERY:
             self._gathered_at = now
             self._snapshot = self._gather() or self._snapshot
-        return self._snapshot.sha256 if self._snapshot is not None else None
+        digest = self._snapshot.sha256 if self._snapshot is not None else None
+        return None if digest == self._refused else digest
 
-    def accepted(self, identity: Identity, answer: Answer) -> None:
+    def accepted(self, identity: Identity, answer: Answer, instance: str) -> None:
         """Send the facts, where the answer to an accepted beat asks for them."""
         wanted = (answer.body or {}).get("facts_wanted") is True
         snapshot = self._snapshot
-        if not wanted or snapshot is None or self.clock.monotonic() < self._not_before:
+        if not wanted or snapshot is None or snapshot.sha256 == self._refused:
+            return
+        if self.clock.monotonic() < self._not_before:
             return
         try:
-            put = self._put(identity, snapshot)
+            put = self._put(identity, snapshot, instance)
         except NoAnswerError as failure:
             self._put_off(f"no answer: {failure.reason}", None)
             return
         if put.succeeded:
             self._failures = 0
             self._complained = False
+        elif put.status in _UNACCEPTABLE:
+            self._refused = snapshot.sha256
+            self._complain(f"the host's facts are not accepted: {explain(put)}")
         else:
             self._put_off(explain(put), put.retry_after)
 
@@ -91,12 +104,16 @@ class Reporting:
             self._complain(f"the host's facts could not be gathered ({type(error).__name__})")
             return None
 
-    def _put(self, identity: Identity, snapshot: Snapshot) -> Answer:
+    def _put(self, identity: Identity, snapshot: Snapshot, instance: str) -> Answer:
         return self.plane.call(
             Call(
                 "PUT",
                 agent_path(identity.agent_id, "facts"),
-                body={"facts_sha256": snapshot.sha256, "facts": dict(snapshot.document)},
+                body={
+                    "facts_sha256": snapshot.sha256,
+                    "facts": dict(snapshot.document),
+                    "instance": instance,
+                },
                 bearer=identity.key,
             )
         )

@@ -70,16 +70,29 @@ class Rotation:
         self._not_before = 0.0
         self._ended: set[str] = set()
 
-    def accepted(self, identity: Identity, answer: Answer) -> Identity:
+    def accepted(self, identity: Identity, answer: Answer, instance: str) -> Identity:
         """Go on after an accepted beat: let go of the other key, or rotate where it is time."""
         self._ended.clear()
         if identity.other is not None:
             return self._settle(identity)
+        return self._if_due(identity, answer, instance)
+
+    def quarantined(self, identity: Identity, answer: Answer, instance: str) -> Identity:
+        """Rotate a key that would end before an operator has decided.
+
+        Both keys stay, since neither is accepted before the release; so there is no second
+        rotation until then.
+        """
+        if identity.other is not None:
+            return identity
+        return self._if_due(identity, answer, instance)
+
+    def _if_due(self, identity: Identity, answer: Answer, instance: str) -> Identity:
         if self.clock.monotonic() < self._not_before:
             return identity
         if not is_due(answer, identity.key, self.clock.now()):
             return identity
-        return self._rotate(identity)
+        return self._rotate(identity, instance)
 
     def refused(self, identity: Identity, answer: Answer) -> Identity:
         """Return the identity with its other key in front, where the shown one was refused.
@@ -112,10 +125,10 @@ class Rotation:
         self.say.note("The runtime key that was shown is accepted; the other one is forgotten.")
         return settled
 
-    def _rotate(self, identity: Identity) -> Identity:
+    def _rotate(self, identity: Identity, instance: str) -> Identity:
         try:
             self.file.prove(identity.agent_id)
-            key = self._ask(identity)
+            key = self._ask(identity, instance)
             rotated = Identity(identity.agent_id, key, identity.key)
             self.file.put(rotated, of=identity.agent_id)
         except CannotWriteError as failure:
@@ -129,9 +142,10 @@ class Rotation:
         self.say.note("The runtime key was rotated; the next beat shows the new one.")
         return rotated
 
-    def _ask(self, identity: Identity) -> Secret:
+    def _ask(self, identity: Identity, instance: str) -> Secret:
         path = agent_path(identity.agent_id, "runtime-key", "rotate")
-        answer = self.plane.call(Call("POST", path, body={}, bearer=identity.key))
+        body = {"instance": instance}
+        answer = self.plane.call(Call("POST", path, body=body, bearer=identity.key))
         key = answer.text("runtime_key") or ""
         if not answer.succeeded or not is_credential(key) or key == identity.key.reveal():
             raise _RefusedError(answer)

@@ -54,16 +54,17 @@ class Status:
 def inspect(settings: Settings, url: str | None, plane: Caller | None) -> Status:
     """Gather the status; ``plane`` is None where no usable URL is configured."""
     identity = settings.identity()
+    agent_id = identity.agent_id if identity else settings.value(AGENT_ID)
     reachable, reachability = _reach(plane)
     return Status(
         config=str(settings.path),
         url=url,
-        agent_id=identity.agent_id if identity else settings.value(AGENT_ID),
+        agent_id=agent_id,
         key_present=identity is not None or settings.value(AGENT_KEY) is not None,
         enrollment_interrupted=settings.file.get(IDEMPOTENCY_KEY) is not None,
         reachable=reachable,
         reachability=reachability,
-        last_state=recall(settings.state_file()),
+        last_state=recall(settings.state_file(), agent_id),
     )
 
 

@@ -35,6 +35,10 @@ class StopRequestedError(Exception):
     """SIGTERM or SIGINT arrived."""
 
 
+class PatienceEndedError(NoAnswerError):
+    """Nobody waits any more for a request that still goes on in its thread."""
+
+
 @dataclass(frozen=True)
 class _Outcome:
     """What a request's thread brings back; the ticket tells late ones from the current one."""
@@ -100,7 +104,7 @@ class Stopper:
             self._receive(ticket, 0.0 if outcome else GRACE_SECONDS)
             raise StopRequestedError
         if outcome is None:
-            raise NoAnswerError("no answer in time")
+            raise PatienceEndedError("no answer in time")
         if outcome.error is not None:
             raise outcome.error
         if outcome.answer is None:
@@ -128,11 +132,22 @@ class Stopper:
 
 @dataclass(frozen=True)
 class StoppableCaller:
-    """Puts calls through another caller, and lets go of them when asked to stop."""
+    """Puts calls through another caller, and lets go of them when asked to stop.
+
+    Attributes:
+        renew: Takes from a request that took too long what it holds on to.
+        patience: How long a request may take altogether.
+    """
 
     inner: Caller
     stopper: Stopper
+    renew: Callable[[], None] = lambda: None
+    patience: float = PATIENCE_SECONDS
 
     def call(self, call: Call) -> Answer:
         """Send a request and wait for its answer; raise NoAnswerError where none came."""
-        return self.stopper.ask(lambda: self.inner.call(call), PATIENCE_SECONDS)
+        try:
+            return self.stopper.ask(lambda: self.inner.call(call), self.patience)
+        except PatienceEndedError:
+            self.renew()
+            raise

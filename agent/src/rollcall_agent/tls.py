@@ -18,11 +18,13 @@ def trusting(bundle: Path | None) -> ssl.SSLContext | None:
     context = public_context()
     try:
         context.load_verify_locations(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
-        why = getattr(error, "strerror", None) or "it holds no PEM certificates"
+    except OSError as error:
+        # What TLS makes of a file is an OSError too, with a text that names its own source.
+        is_no_pem = isinstance(error, ssl.SSLError)
+        why = "it holds no PEM certificates" if is_no_pem else error.strerror
         raise AgentError(
             f"ROLLCALL_CA_BUNDLE names {bundle}, which cannot be used ({why}). Next: name a file "
             "of PEM certificates that the agent may read.",
-            ExitCode.USAGE,
+            ExitCode.USAGE if is_no_pem else ExitCode.UNREADY,
         ) from error
     return context

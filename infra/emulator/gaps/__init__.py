@@ -6,9 +6,12 @@ from infra.emulator.gaps import (
     attribute_values,
     bucket_policies,
     buckets,
+    clocks,
     digests,
     event_buses,
     event_destinations,
+    event_templates,
+    expressions,
     keys,
     log_groups,
     notification_filters,
@@ -29,7 +32,7 @@ def close_gaps(patches: Patches) -> None:
         gap.close(patches)
     for gap in (digests, stream_records, transactions, presigned_posts, notification_filters):
         gap.close(patches)
-    for shorter_way in (actions, attribute_values):
+    for shorter_way in (actions, attribute_values, clocks, event_templates, expressions):
         shorter_way.close(patches)
     # Types that moto does not know register themselves by being defined.
     for new_type in (alarms, event_destinations, queue_policies, secrets):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from rollcall_agent.commands.run import run_agent
 from rollcall_agent.say import Terminal
-from rollcall_agent.settings import Settings
 from rollcall_agent.stopping import Stopper, StopRequestedError
 
 from tests.e2e.agent_faults.fake_control_plane import FakeControlPlane
@@ -42,9 +41,11 @@ class Hurried(Stopper):
 
 def live(host: AgentProcess, stopper: Stopper, **environment: str) -> None:
     """Run the agent's loop in this process until the stopper has had enough."""
-    settings = Settings.load(host.config, {"ROLLCALL_API_BASE_URL": host.url, **environment})
+    given = {"ROLLCALL_API_BASE_URL": host.url, **environment}
     with pytest.raises(StopRequestedError):
-        run_agent(settings, None, stopper, Terminal(), once=False, verbose=False)
+        run_agent(
+            host.config, None, stopper, Terminal(), once=False, verbose=False, environment=given
+        )
 
 
 def enrolled(plane: FakeControlPlane, host: AgentProcess) -> Any:
@@ -156,9 +157,11 @@ def test_a_sensors_env_file_is_all_that_a_start_needs(
 ) -> None:
     token = control_plane.mint()
     agent.write(SENSOR_ID="sensor-1", INSTALL_TOKEN=token, BACKEND_URL=agent.url)
-    settings = Settings.load(agent.config, {})
+    stopper = Hurried(sleeps=1)
     with pytest.raises(StopRequestedError):
-        run_agent(settings, None, Hurried(sleeps=1), Terminal(), once=False, verbose=False)
+        run_agent(
+            agent.config, None, stopper, Terminal(), once=False, verbose=False, environment={}
+        )
     (known,) = control_plane.agents.values()
     assert agent.config.read_text() == (
         "SENSOR_ID=sensor-1\n# INSTALL_TOKEN consumed during enrollment\n"

@@ -114,9 +114,16 @@ def test_the_public_cas_are_believed_besides(tmp_path: Path) -> None:
     assert context.cert_store_stats()["x509_ca"] > 50
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-def test_a_bundle_that_cannot_be_used_is_a_usage_error(
-    tmp_path: Path, content: bytes | None
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (None, ExitCode.UNREADY),
+        (b"", ExitCode.USAGE),
+        (b"no certificate", ExitCode.USAGE),
+    ],
+)
+def test_a_bundle_that_cannot_be_used_ends_the_start(
+    tmp_path: Path, content: bytes | None, code: ExitCode
 ) -> None:
     bundle = tmp_path / "bundle.pem"
     if content is not None:
@@ -125,4 +132,4 @@ def test_a_bundle_that_cannot_be_used_is_a_usage_error(
         connect(
             settings(tmp_path, ROLLCALL_CA_BUNDLE=str(bundle)), "https://x.example", SystemClock()
         )
-    assert refused.value.exit_code is ExitCode.USAGE
+    assert refused.value.exit_code is code

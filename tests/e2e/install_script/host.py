@@ -43,6 +43,11 @@ class Prefix:
         return self.root / "var/lib/rollcall"
 
     @property
+    def unpacking(self) -> Path:
+        """Where the one-file build unpacks itself."""
+        return self.state / "tmp"
+
+    @property
     def temporary(self) -> Path:
         """Where the script puts its temporary folder."""
         return self.root / "tmp"

@@ -33,7 +33,8 @@ def test_a_host_is_enrolled_and_proves_a_heartbeat(host: Host, plane: ControlPla
     assert host.settings()["ROLLCALL_RELEASE_KEY_SHA256"] == plane.key.fingerprint
     assert list(host.temporary.iterdir()) == []
     assert [path.name for path in host.binary.parent.iterdir()] == ["rollcall-agent"]
-    assert list(host.state.iterdir()) == []
+    assert list(host.state.rglob("*")) == [host.unpacking]
+    assert mode(host.unpacking) == 0o700
 
 
 def test_the_binary_comes_with_the_platform_and_the_manifests_version(
@@ -155,6 +156,57 @@ def test_without_root_and_prefix_nothing_is_tried(host: Host, plane: ControlPlan
     assert result.returncode == 2
     assert "needs root" in result.stderr
     assert plane.asked == []
+
+
+def test_a_new_token_gives_a_new_identity_also_where_the_last_run_did_not_end_well(
+    host: Host,
+) -> None:
+    host.fake("run.exit").write_text("6\n")
+    assert host.install().returncode == 6
+    forced = {"ROLLCALL_FORCE_REENROLL": "1"}
+    assert host.install(token="rce_second", **forced).returncode == 6
+    host.fake("run.exit").unlink()
+    third = host.install(token="rce_third", **forced)
+    assert third.returncode == 0, third.stderr
+    assert "agt_3 is online" in third.stdout
+    assert host.spent() == [TOKEN, "rce_second", "rce_third"]
+
+
+def test_a_file_with_a_key_and_no_id_is_no_identity(host: Host) -> None:
+    # What a sensor of an older system has, and what the agent itself takes for none.
+    host.config.parent.mkdir(parents=True, mode=0o700)
+    host.config.write_text("SENSOR_ID=sensor-1\nSENSOR_TOKEN=durable-token\n")
+    result = host.install()
+    assert result.returncode == 0, result.stderr
+    assert host.commands() == ["enroll", "run"]
+    assert "--replace" not in host.calls()[0]
+
+
+def test_a_number_with_a_leading_zero_is_decimal(host: Host) -> None:
+    assert host.install(ROLLCALL_WAIT_SECONDS="08").returncode == 0
+
+
+def test_the_agent_unpacks_itself_where_programs_may_run(host: Host) -> None:
+    assert host.install().returncode == 0
+    environment = host.fake("environment").read_text().splitlines()
+    assert f"TMPDIR={host.unpacking}" in environment
+
+
+@pytest.mark.parametrize("at", ["local/bin", "rollcall/tmp"])
+def test_a_place_where_no_program_may_run_is_named(host: Host, at: str) -> None:
+    # What a mount with noexec does to a program: it cannot be run, whatever its mode is.
+    host.fake("version.exit").write_text("1\n")
+    chmod = host.write(
+        "shims/chmod",
+        f'#!/bin/sh\ncase "$*" in "0700 "*/{at}/*) exit ;; esac\n'
+        'PATH=/usr/bin:/bin exec chmod "$@"\n',
+    )
+    chmod.chmod(0o755)
+    result = host.install(PATH=f"{chmod.parent}:{host.environment({})['PATH']}")
+    assert result.returncode == 1
+    place = host.binary.parent if at == "local/bin" else host.unpacking
+    assert f"no program can be run in {place}: it is probably mounted noexec" in result.stderr
+    assert list(host.binary.parent.iterdir()) == list(host.unpacking.iterdir()) == []
 
 
 def test_a_binary_that_does_not_run_is_not_installed(host: Host) -> None:

@@ -57,9 +57,28 @@ def test_a_private_ca_is_trusted_where_it_is_named_and_told_to_the_agent(over_tl
     bundle = over_tls.root.parent / "ca.pem"
     result = over_tls.install(ROLLCALL_CA_BUNDLE=str(bundle))
     assert result.returncode == 0, result.stderr
-    assert over_tls.settings()["ROLLCALL_CA_BUNDLE"] == str(bundle)
+    # A copy of it: the service sees neither homes nor /tmp.
+    kept = over_tls.config.parent / "ca.pem"
+    assert kept.read_bytes() == bundle.read_bytes()
+    assert kept.stat().st_mode & 0o777 == 0o644
+    assert over_tls.settings()["ROLLCALL_CA_BUNDLE"] == str(kept)
     environment = over_tls.fake("environment").read_text().splitlines()
-    assert f"ROLLCALL_CA_BUNDLE={bundle}" in environment
+    assert f"ROLLCALL_CA_BUNDLE={kept}" in environment
+    bundle.unlink()
+    over_tls.binary.unlink()
+    assert over_tls.install(ROLLCALL_CA_BUNDLE=str(kept)).returncode == 0
+    assert kept.exists()
+
+
+def test_a_bundle_without_a_newline_at_its_end_is_one_all_the_same(over_tls: Host) -> None:
+    bundle = over_tls.root.parent / "ca.pem"
+    bundle.write_text(bundle.read_text().rstrip("\n"))
+    script = over_tls.plane.script()
+    public = over_tls.write("public.pem", bundle.read_text())
+    assert script.count("/etc/ssl/certs/ca-certificates.crt") == 1
+    script = script.replace("/etc/ssl/certs/ca-certificates.crt", str(public))
+    result = over_tls.install(script=script, ROLLCALL_CA_BUNDLE=str(bundle))
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(over_tls: Host) -> None:

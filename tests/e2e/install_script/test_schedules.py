@@ -40,6 +40,25 @@ def test_matching_entries_and_timers_are_shown_and_not_touched(host: Host) -> No
         assert (host.root / path).read_text() == content
 
 
+SECRETS = [
+    f'RESTIC_PASSWORD="a {PASSWORD}" restic backup /',
+    f'RESTIC_PASSWORD="a \\" {PASSWORD}" restic backup /',
+    f"Restic_Password='a {PASSWORD}' restic backup /",
+    f'AWS_SECRET=a"b {PASSWORD}" restic backup /',
+    f'restic --password-command "echo {PASSWORD}" backup /',
+    f"restic --password-command='echo {PASSWORD}' backup /",
+    f"restic --password {PASSWORD} backup /",
+    f'restic --password="{PASSWORD} not closed',
+]
+
+
+def test_a_secret_is_masked_up_to_its_end_and_the_rest_is_shown(host: Host) -> None:
+    host.write("etc/cron.d/backup", "".join(f"@daily root {line}\n" for line in SECRETS))
+    shown = host.install(ROLLCALL_SHOW_SCHEDULES="restic").stdout
+    assert PASSWORD not in shown
+    assert shown.count("backup /") == len(SECRETS) - 1
+
+
 def test_on_an_enrolled_host_they_are_shown_again(host: Host) -> None:
     assert host.install().returncode == 0
     with_schedules(host)

@@ -85,17 +85,39 @@ def test_a_new_identity_restarts_the_service_and_awaits_its_own_heartbeat(
     assert len(systemd.spent()) == 2
 
 
+def test_what_an_earlier_life_left_behind_is_no_heartbeat(systemd: ServiceHost) -> None:
+    left = systemd.write("etc/rollcall/agent.state.json", '{"state": "online"}')
+    systemd.fake("service.exit").write_text("0\n")
+    systemd.fake("status").symlink_to(left)
+    result = systemd.run(ROLLCALL_WAIT_SECONDS="0")
+    assert result.returncode == 1
+    assert "has accepted no heartbeat of this host" in result.stderr
+    assert not left.exists()
+
+
 def test_a_service_gets_the_proxy_that_it_would_not_inherit(systemd: ServiceHost) -> None:
-    proxy = "http://proxy.example:3128/%20"
+    proxy = "http://alice:canary@proxy.example:3128/%20"
     assert systemd.run(https_proxy=proxy, NO_PROXY="localhost").returncode == 0
     drop_in = systemd.root / "etc/systemd/system/rollcall-agent.service.d/proxy.conf"
-    lines = drop_in.read_text().splitlines()
-    assert 'Environment="https_proxy=http://proxy.example:3128/%%20"' in lines
-    assert 'Environment="NO_PROXY=localhost"' in lines
-    assert drop_in.stat().st_mode & 0o077 == 0
+    kept = systemd.config.parent / "proxy.env"
+    lines = kept.read_text().splitlines()
+    assert 'https_proxy="http://alice:canary@proxy.example:3128/%20"' in lines
+    assert 'NO_PROXY="localhost"' in lines
+    assert kept.stat().st_mode & 0o077 == 0
+    # What stands in a unit, everybody may ask systemd for.
+    assert drop_in.read_text().splitlines()[1:] == ["[Service]", f"EnvironmentFile=-{kept}"]
     (drop_in.parent / "mine.conf").write_text("")
     assert systemd.run("--uninstall", token=None).returncode == 0
     assert [path.name for path in drop_in.parent.iterdir()] == ["mine.conf"]
+    assert not kept.exists()
+
+
+def test_a_proxy_that_is_not_set_any_more_is_forgotten(systemd: ServiceHost) -> None:
+    kept = systemd.write("etc/rollcall/proxy.env", 'https_proxy="http://gone.example"\n')
+    drop_in = systemd.write("etc/systemd/system/rollcall-agent.service.d/proxy.conf", "")
+    assert systemd.run().returncode == 0
+    assert not kept.exists()
+    assert not drop_in.parent.exists()
 
 
 def test_a_service_whose_agent_is_gone_is_removed_all_the_same(systemd: ServiceHost) -> None:
@@ -155,6 +177,17 @@ def test_uninstalling_can_tell_the_control_plane_and_leave_nothing(host: Host) -
     assert not host.state.exists()
     assert "still knows" not in result.stdout
     assert host.install("--uninstall", "--decommission", "--purge", token=None).returncode == 0
+
+
+def test_uninstalling_takes_along_what_upgrades_left_beside_the_agent(host: Host) -> None:
+    assert host.install().returncode == 0
+    for name in ("rollcall-agent.previous", ".rollcall-agent.1.3.0.4711.new",
+                 ".rollcall-agent.previous.new"):  # fmt: skip
+        host.write(f"usr/local/bin/{name}", "")
+    kept = host.write("usr/local/bin/another", "")
+    assert host.install("--uninstall", token=None).returncode == 0
+    assert list(host.binary.parent.iterdir()) == [kept]
+    assert list(host.state.iterdir()) == []
 
 
 @pytest.mark.parametrize("code", [3, 4])

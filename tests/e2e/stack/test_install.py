@@ -77,7 +77,7 @@ def assert_installed_once(calls: Calls, prefix: Prefix, token: Token) -> str:
     assert [agent["agent_id"] for agent in calls.agents_of(token)] == [agent_id]
     assert calls.uses(token) == 1
     assert token.secret not in prefix.config.read_text()
-    assert list(prefix.state.iterdir()) == []
+    assert list(prefix.state.iterdir()) == [prefix.unpacking]
     return agent_id
 
 

@@ -21,7 +21,9 @@ from tests.functional.sealed import Evidence
 from tests.functional.streams import Stream
 from tests.functional.world import empty_tables
 
-HOUR_MS = 3_600_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+PRESENT = -1
+"""Fetch as somebody does who does not say until when."""
 Audited = Callable[..., tuple[int, list[str]]]
 
 
@@ -58,7 +60,9 @@ def audited(hours: Hours, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         folder, key = tmp_path / folder_name, tmp_path / "key.pem"
         options = ["--stage", "functional", "--organization", hours.evidence.organization]
         options += ["--since", rfc3339(since), "--output", str(folder)]
-        options += [] if until is None else ["--until", rfc3339(until)]
+        # Days without a record are read as well: up to the present there are more of them each day.
+        now = hours.start + DAY_MS if until is None else until
+        options += [] if until == PRESENT else ["--until", rfc3339(now)]
         assert main(["audit", "fetch", *options]) == 0
         key.write_bytes(
             hours.evidence.public_key().public_bytes(
@@ -80,7 +84,7 @@ def delete_row(name: str, stack: dict[str, str]) -> None:
 
 
 def test_everything_is_fetched_and_verified(hours: Hours, audited: Audited, tmp_path: Path) -> None:
-    code, said = audited(hours.start)
+    code, said = audited(hours.start, PRESENT)
     assert (code, said[0].split(", from")[0]) == (
         0, f"OK: 12 records of {hours.evidence.organization} in batches 1..6",
     )  # fmt: skip

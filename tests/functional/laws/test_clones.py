@@ -15,9 +15,9 @@ from tests.functional.laws.copies import (
     restarted,
     status_of,
 )
-from tests.functional.laws.faults import OF_A_WRITE, Fault, injected
+from tests.functional.laws.faults import OF_A_WRITE, Fault, injected, interleaved
 from tests.functional.laws.request_counter import counted
-from tests.functional.laws.stories import refusals_of
+from tests.functional.laws.stories import idempotency_key, refusals_of
 
 _P = AgentPresenceItem
 
@@ -147,6 +147,7 @@ def test_copies_that_come_back_after_an_outage_are_noticed(
 def test_a_copy_made_before_the_first_beat_is_noticed_too(
     tenant: Tenant, host: Host, clock: FrozenClock
 ) -> None:
+    clock.advance(seconds=1)  # records of one millisecond have no order
     noticed(tenant, host, clock)
     assert events(tenant, host) == [
         "agent.enrolled", "agent.online", "agent.restarted", "agent.quarantined",
@@ -190,7 +191,44 @@ def test_a_quarantined_agent_may_do_nothing_else(
 ) -> None:
     noticed(tenant, host, clock)
     assert host.call("GET", "/artifacts/art_" + "0" * 20).code == "agent_quarantined"
-    assert host.call("POST", "/runtime-key/rotate").code == "agent_quarantined"
+    for method, path, body in (
+        ("PUT", "/facts", {"facts_sha256": "a" * 64, "facts": {"cpus": 4}}),
+        ("POST", "/decommission", None),
+        ("POST", "/split", {"instance": host.instance}),
+    ):
+        headers = {"Idempotency-Key": idempotency_key()}
+        assert host.call(method, path, body, headers=headers).code == "agent_quarantined"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "code"),
+    [("revoke", 401, "key_revoked"), ("runtime-key/request-rotation", 403, "agent_quarantined")],
+)
+def test_what_changes_the_row_before_the_quarantine_is_what_the_copy_is_told(
+    tenant: Tenant, host: Host, clock: FrozenClock, end: str, status: int, code: str
+) -> None:
+    other = copy_of(host)
+    for one in (host, other):
+        beaten(one, clock)
+    path = f"/agents/{host.agent_id}/{end}"
+    with interleaved(lambda: tenant.call("POST", path), on="TransactWriteItems") as others:
+        answer = host.beat()
+    assert others[0].status == 200
+    assert (answer.status, answer.code) == (status, code)
+
+
+def test_a_process_that_follows_in_the_middle_of_a_quarantine_changes_nothing(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    other, third = copy_of(host), copy_of(host)
+    for one in (host, other):
+        beaten(one, clock)
+    with interleaved(third.beat, on="TransactWriteItems") as others:
+        answer = host.beat()
+    assert others[0].status == 200
+    assert (answer.status, answer.code) == (403, "agent_quarantined")
+    assert status_of(tenant, host) == "quarantined"
+    assert events(tenant, host).count("agent.quarantined") == 1
 
 
 def test_a_revoke_ends_a_quarantined_agent(tenant: Tenant, host: Host, clock: FrozenClock) -> None:

@@ -52,10 +52,6 @@ def rotation_of(tenant: Tenant, host: Host) -> str:
     return str(tenant.call("GET", f"/agents/{host.agent_id}").body["key_rotation"])
 
 
-def request(tenant: Tenant, host: Host) -> Answer:
-    return tenant.call("POST", f"/agents/{host.agent_id}/runtime-key/request-rotation")
-
-
 def test_both_keys_live_until_the_new_ones_first_use(
     tenant: Tenant, host: Host, clock: FrozenClock
 ) -> None:
@@ -187,25 +183,31 @@ def test_a_beat_in_the_middle_of_a_rotation_harms_neither(host: Host, clock: Fro
     assert fresh.beat().status == 200
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [("revoke", 401, "key_revoked"), ("quarantine", 403, "agent_quarantined")],
-)
 @pytest.mark.parametrize("when", ["before", "in the middle"])
-def test_what_ends_the_agent_wins(
-    tenant: Tenant, host: Host, when: str, change: str, status: int, code: str
-) -> None:
+def test_what_ends_the_agent_wins(tenant: Tenant, host: Host, when: str) -> None:
+    answer = rotated_beside(tenant, host, when, "revoke")
+    assert (answer.status, answer.code) == (401, "key_revoked")
+    assert presence_of(tenant, host.agent_id).pending_key is None
+
+
+@pytest.mark.parametrize("when", ["before", "in the middle"])
+def test_a_quarantine_stops_no_rotation(tenant: Tenant, host: Host, when: str) -> None:
+    answer = rotated_beside(tenant, host, when, "quarantine")
+    assert answer.status == 201
+    host.key = answer.body["runtime_key"]
+    assert host.beat().code == "agent_quarantined"
+    assert rotation_of(tenant, host) == "pending"
+
+
+def rotated_beside(tenant: Tenant, host: Host, when: str, change: str) -> Answer:
     def end() -> Answer:
         return tenant.call("POST", f"/agents/{host.agent_id}/{change}")
 
     if when == "before":
         end()
-        answer = rotate(host)
-    else:
-        with interleaved(end, on="TransactWriteItems"):
-            answer = rotate(host)
-    assert (answer.status, answer.code) == (status, code)
-    assert presence_of(tenant, host.agent_id).pending_key is None
+        return rotate(host)
+    with interleaved(end, on="TransactWriteItems"):
+        return rotate(host)
 
 
 def test_who_has_no_right_to_a_key_gets_none(
@@ -221,45 +223,3 @@ def test_who_has_no_right_to_a_key_gets_none(
     with counted() as requests:
         assert rotate(host).code == "key_expired"
     assert requests.operations == []
-
-
-# ------------------------------------------------------------------- asked for by an operator
-
-
-def test_the_next_beats_tell_the_agent_until_it_has_rotated(
-    tenant: Tenant, host: Host, clock: FrozenClock
-) -> None:
-    for _ in range(2):
-        answer = request(tenant, host)
-        assert (answer.status, answer.body["key_rotation"]) == (200, "requested")
-    for _ in range(2):
-        with counted() as requests:
-            told = host.beat()
-        assert (told.status, told.body["rotate_key"]) == (200, True)
-        assert requests.writes == ["UpdateItem", "UpdateItem"]
-        clock.advance(seconds=INTERVAL)
-    assert restarted(host).beat().body["rotate_key"] is True
-    clock.advance(seconds=INTERVAL)
-    fresh = with_new_key(host)
-    assert rotation_of(tenant, host) == "pending"
-    with counted() as requests:
-        told = fresh.beat()
-    assert (told.status, told.body["rotate_key"]) == (200, False)
-    assert requests.writes == ["UpdateItem"]
-    assert rotation_of(tenant, host) == "none"
-    events = [one["event"] for one in tenant.audit("agent", host.agent_id)]
-    assert events.count("agent.key_rotation_requested") == 1
-
-
-@pytest.mark.parametrize("fault", OF_A_WRITE, ids=str)
-def test_one_fault_of_a_wish_is_no_failure(tenant: Tenant, host: Host, fault: Fault) -> None:
-    with injected(fault, on="TransactWriteItems"):
-        assert request(tenant, host).body["key_rotation"] == "requested"
-    events = [one["event"] for one in tenant.audit("agent", host.agent_id)]
-    assert events.count("agent.key_rotation_requested") == 1
-
-
-def test_of_a_revoked_agent_nothing_is_wished(tenant: Tenant, host: Host) -> None:
-    tenant.call("POST", f"/agents/{host.agent_id}/revoke")
-    answer = request(tenant, host)
-    assert (answer.status, answer.code) == (409, "agent_revoked")

@@ -64,7 +64,8 @@ def test_an_agent_that_never_beat_is_enrolled_again_after_its_release(tenant: Te
     host = host_of(tenant.api, tenant.exchange(token, idempotency_key=key))
     quarantine(tenant, host)
     assert host.beat().code == "agent_quarantined"
-    assert tenant.exchange(token, idempotency_key=key).code == "replay_window_closed"
+    refused = tenant.exchange(token, idempotency_key=key)
+    assert (refused.status, refused.code) == (403, "agent_quarantined")
     assert release(tenant, host).body["status"] == "enrolled"
     replayed = tenant.exchange(token, idempotency_key=key)
     assert replayed.status == 200
@@ -133,6 +134,25 @@ def test_a_revoke_in_the_middle_of_a_release_wins(tenant: Tenant, host: Host) ->
         answer = release(tenant, host)
     assert (answer.status, answer.code) == (409, "agent_revoked")
     assert status_of(tenant, host) == "revoked"
+
+
+def test_the_window_of_an_agent_that_was_heard_stays_closed(tenant: Tenant) -> None:
+    token = tenant.mint()["token"]
+    key = idempotency_key()
+    host = host_of(tenant.api, tenant.exchange(token, idempotency_key=key))
+    assert host.beat().status == 200
+    quarantine(tenant, host)
+    assert tenant.exchange(token, idempotency_key=key).code == "replay_window_closed"
+
+
+@pytest.mark.parametrize("decision", ["keep", "split"])
+def test_a_release_notes_its_time(
+    tenant: Tenant, host: Host, clock: FrozenClock, decision: str
+) -> None:
+    noticed(tenant, host, clock)
+    assert presence_of(tenant, host.agent_id).released_at is None
+    release(tenant, host, decision)
+    assert presence_of(tenant, host.agent_id).released_at == clock.now
 
 
 # ---------------------------------------------------------------------------- copies

@@ -80,7 +80,7 @@ def test_the_same_again_is_the_same_agent_until_it_is_heard(
 ) -> None:
     first = host_of(tenant.api, split(other))
     for _ in range(3):
-        clock.advance(hours=30)
+        clock.advance(hours=7)
         answer = split(other)
         assert (answer.status, answer.body["replayed"]) == (200, True)
         again = host_of(tenant.api, answer)

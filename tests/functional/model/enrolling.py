@@ -99,10 +99,12 @@ class Exchange(Operation):
     def _of_replay(self, state: State, token: Token, receipt: Receipt) -> Verdict:
         if self._is_wrong_host(token):
             return 403, "hostname_mismatch"
-        beaten = state.agents[receipt.agent].status != "enrolled"
+        agent = state.agents[receipt.agent]
+        waits = agent.status == "quarantined" and agent.last_seen is None
+        beaten = agent.status != "enrolled" and not waits
         if beaten or state.now - receipt.created_at > REPLAY_WINDOW_MS:
             return 409, "replay_window_closed"
-        return OK
+        return (403, "agent_quarantined") if waits else OK
 
     def _is_wrong_host(self, token: Token) -> bool:
         return token.hostname is not None and token.hostname != self.hostname

@@ -75,7 +75,8 @@ class Rotate(Operation):
     def verdict(self, state: State) -> Verdict:
         agent = state.agents[self.agent]
         refused = agent.verdict(self.key, state.now)
-        if refused is not None:
+        may = agent.last_seen is not None and not agent.is_pending(self.key)
+        if refused is not None and not (refused == (403, "agent_quarantined") and may):
             return refused
         if agent.status == "enrolled":
             return 409, "not_active"

@@ -58,3 +58,17 @@ def test_retry_after_is_read_as_seconds_or_as_a_date_and_bounded(
 def test_no_retry_after_header_breaks_it(header: str) -> None:
     seconds = parse_retry_after(header, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "1 Jan 2020 999999999999999989999:0",
+        "1 Jan 2020 00:00:00 +999999999",
+        "Mon, 1 Jan 99999 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "31 Dec 9999 23:59:59 -2359",
+    ],
+)
+def test_a_date_beyond_all_dates_is_as_if_absent_or_bounded(date: str) -> None:
+    assert parse_retry_after(date, NOW) in {None, 0.0, LONGEST_RETRY_AFTER}

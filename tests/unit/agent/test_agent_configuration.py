@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.last_state import Beaten, recall, recall_beaten, remember
+from rollcall_agent.last_state import Beaten, recall, recall_beaten, recall_instance, remember
 from rollcall_agent.secret import Secret
 from rollcall_agent.settings import DEFAULT_CONFIG, Settings
 from rollcall_agent.status import inspect
@@ -177,7 +177,7 @@ def test_a_state_that_cannot_be_kept_or_read_stops_nothing(tmp_path: Path) -> No
     remember(tmp_path / "missing" / "state.json", "online", "Online.", 0)
     for content in (b"", b"[]", b"{", b"\xff", b"[" * 60000):
         (tmp_path / "state.json").write_bytes(content)
-        assert recall(tmp_path / "state.json") is None
+        assert recall(tmp_path / "state.json", "agt_1") is None
 
 
 def test_a_restart_knows_that_and_how_often_its_agent_has_beaten(tmp_path: Path) -> None:
@@ -185,7 +185,18 @@ def test_a_restart_knows_that_and_how_often_its_agent_has_beaten(tmp_path: Path)
     remember(path, "online", "Online.", 0, Beaten("agt_1", 30))
     assert recall_beaten(path, "agt_1") == Beaten("agt_1", 30)
     assert recall_beaten(path, "agt_2") is None
-    assert (recall(path) or {})["state"] == "online"
+    assert (recall(path, "agt_1") or {})["state"] == "online"
+
+
+def test_the_state_of_another_agent_is_nobodys(tmp_path: Path) -> None:
+    configured = settings(tmp_path, text="ROLLCALL_AGENT_ID=agt_2\nROLLCALL_AGENT_API_KEY=rca_2\n")
+    remember(
+        configured.state_file(), "online", "Online.", 1_000.0, Beaten("agt_1", 60.0, "instance")
+    )
+    assert "online" not in "\n".join(inspect(configured, None, None).lines())
+    assert recall(configured.state_file(), None) is None
+    assert recall_instance(configured.state_file(), "agt_2") is None
+    assert recall_instance(configured.state_file(), "agt_1") == "instance"
 
 
 @pytest.mark.parametrize("interval", ['"30"', "true", "0", "1e9", "null", "[]"])

@@ -27,11 +27,18 @@ AFTER = (
 ENDED = said(200, {"status": "revoked"})
 
 
-def decommission(stage: Stage, *answers: Answer | Exception, note: str | None = None) -> None:
+def decommission(
+    stage: Stage,
+    *answers: Answer | Exception,
+    note: str | None = None,
+    other: Secret | None = None,
+    instance: str | None = None,
+) -> None:
     stage.plane.answers = list(answers)
     retry = Retry(stage.clock, Chance(), stage.lines, timeout=60)
-    identity = Identity("agt_1", Secret("rca_key"))
-    Decommissioning(stage.path, stage.plane, retry, stage.lines).run(identity, note)
+    identity = Identity("agt_1", Secret("rca_key"), other)
+    ending = Decommissioning(stage.path, stage.plane, retry, stage.lines, instance)
+    ending.run(identity, note)
 
 
 def test_the_agent_ends_first_and_then_its_identity_leaves_the_file(tmp_path: Path) -> None:
@@ -54,12 +61,37 @@ def test_what_may_pass_is_tried_again(tmp_path: Path) -> None:
     assert stage.path.read_text() == AFTER
 
 
-@pytest.mark.parametrize("code", ["key_revoked", "key_superseded"])
-def test_an_agent_that_has_ended_before_only_leaves_the_file(tmp_path: Path, code: str) -> None:
+def test_an_agent_that_has_ended_before_only_leaves_the_file(tmp_path: Path) -> None:
     stage = Stage(tmp_path, text=TEXT)
-    decommission(stage, refused(401, code))
+    decommission(stage, refused(401, "key_revoked"))
     assert stage.path.read_text() == AFTER
     assert "had ended before" in stage.lines.notes[0]
+
+
+def test_a_superseded_key_gives_way_to_the_other_one_of_a_rotation(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, text=TEXT)
+    decommission(stage, refused(401, "key_superseded"), ENDED, other=Secret("rca_before"))
+    shown = [call.bearer.reveal() for call in stage.plane.calls if call.bearer]
+    assert shown == ["rca_key", "rca_before"]
+    assert stage.path.read_text() == AFTER
+    assert stage.lines.notes == []
+
+
+@pytest.mark.parametrize("other", [None, Secret("rca_before")])
+def test_superseded_keys_are_no_ended_agent_and_everything_stays(
+    tmp_path: Path, other: Secret | None
+) -> None:
+    stage = Stage(tmp_path, text=TEXT)
+    with pytest.raises(AgentError) as refusal:
+        decommission(stage, *[refused(401, "key_superseded")] * 2, other=other)
+    assert refusal.value.exit_code is ExitCode.REFUSED
+    assert stage.path.read_text() == TEXT
+
+
+def test_it_says_as_which_instance_the_agent_beats_on_this_host(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, text=TEXT)
+    decommission(stage, ENDED, instance="instance-of-the-service")
+    assert stage.plane.calls[0].body == {"instance": "instance-of-the-service"}
 
 
 @pytest.mark.parametrize(
@@ -86,5 +118,5 @@ def test_a_file_that_cannot_be_written_is_noticed_before_anything_is_sent(tmp_pa
     stage.break_disk()
     with pytest.raises(AgentError, match="nothing was sent") as refusal:
         decommission(stage)
-    assert refusal.value.exit_code is ExitCode.USAGE
+    assert refusal.value.exit_code is ExitCode.UNREADY
     assert stage.plane.calls == []

@@ -208,7 +208,7 @@ def test_an_identity_that_cannot_be_stored_as_it_is_is_not_stored(
 def test_an_unwritable_place_is_noticed_before_the_token_is_spent(host: Host) -> None:
     host.path.parent.write_text("a file where the folder should be")
     failure = host.fails()
-    assert failure.exit_code is ExitCode.USAGE
+    assert failure.exit_code is ExitCode.UNREADY
     assert "was not spent" in failure.line
     assert host.plane.calls == []
 
@@ -232,3 +232,12 @@ def test_an_identity_that_cannot_be_written_loses_nothing(host: Host) -> None:
     assert host.enroll(CREATED).persisted
     assert len(set(host.keys())) == 1
     assert [path.name for path in host.path.parent.iterdir()] == ["agent.env"]
+
+
+@pytest.mark.parametrize("name", ["heartbeat_interval_seconds", "heartbeatIntervalSeconds"])
+@pytest.mark.parametrize(("said_interval", "interval"), [(30, 30), (0, None), ("30", None)])
+def test_the_interval_of_the_answer_counts_until_the_first_beat(
+    host: Host, name: str, said_interval: object, interval: float | None
+) -> None:
+    created = said(201, {"agent_id": "agt_1", "runtime_key": "rca_key", name: said_interval})
+    assert host.enroll(created).interval == interval

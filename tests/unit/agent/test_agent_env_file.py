@@ -36,7 +36,7 @@ def test_the_documented_example_before_and_after() -> None:
         ("KEY=old\nOTHER=1\n", "KEY=new\nOTHER=1\n"),
         ("KEY=old", "KEY=new"),
         ("KEY=old\r\nOTHER=1\r\n", "KEY=new\r\nOTHER=1\r\n"),
-        ("  export KEY = 'old'\n", "KEY=new\n"),
+        ("  export KEY = 'old'\n", "export KEY=new\n"),
         ("KEY=1\n# KEY=2\nKEY=3\n", "KEY=new\n# KEY=2\n"),
         ("what is this\n\n\tKEY=old\n", "what is this\n\nKEY=new\n"),
         ("MYKEY=1\nKEY_2=2\n", "MYKEY=1\nKEY_2=2\nKEY=new\n"),

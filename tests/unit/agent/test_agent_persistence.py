@@ -114,3 +114,16 @@ def test_no_key_is_rotated_while_a_later_write_would_bring_the_old_one_back(
     stage.run()
     assert disk.writes == 7
     assert stage.calls("/rotate") == []
+
+
+def test_a_lucky_draw_does_not_hammer_a_full_disk() -> None:
+    clock, disk = FakeClock(), Disk(refusals=10**9)
+    persistence = Persistence(clock, Chance(0.0), Lines())
+    persistence.owe(disk.write)
+    before = disk.writes
+    clock.time += 4.9
+    persistence.settle()
+    assert disk.writes == before
+    clock.time += 0.2
+    persistence.settle()
+    assert disk.writes == before + 1

@@ -34,7 +34,11 @@ def test_they_are_sent_where_the_answer_asks_for_them(tmp_path: Path) -> None:
     stage.run(ONLINE)
     (call,) = stage.calls("/facts")
     assert (call.method, call.path) == ("PUT", "/api/v1/agents/agt_1/facts")
-    assert call.body == {"facts_sha256": "0" * 64, "facts": {"hostname": "web-1"}}
+    assert call.body == {
+        "facts_sha256": "0" * 64,
+        "facts": {"hostname": "web-1"},
+        "instance": stage.beats()[0]["instance"],
+    }
     assert call.bearer == Secret("rca_key")
 
 
@@ -77,3 +81,20 @@ def test_facts_that_cannot_be_gathered_any_more_stay_as_they_were(tmp_path: Path
     stage.run(ONLINE)
     assert stage.facts.asked == 2
     assert stage.beats()[-1]["facts"] == "0" * 64
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_facts_that_nobody_will_ever_take_are_not_named_again_until_they_change(
+    tmp_path: Path, status: int
+) -> None:
+    stage = Stage(tmp_path, WANTED, refused(status, "malformed"), WANTED, WANTED)
+    stage.run()
+    assert [beat.get("facts") for beat in stage.beats()] == ["0" * 64, None, None]
+    assert len(stage.calls("/facts")) == 1
+    assert len(stage.lines.warnings) == 1
+
+    stage.facts.sha256 = "1" * 64
+    stage.clock.time += 600
+    stage.run(WANTED, TAKEN)
+    assert stage.beats()[-1]["facts"] == "1" * 64
+    assert len(stage.calls("/facts")) == 2

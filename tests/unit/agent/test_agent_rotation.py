@@ -245,3 +245,63 @@ def test_no_line_that_is_printed_holds_a_key(tmp_path: Path) -> None:
     said_lines = [*stage.lines.results, *stage.lines.notes, *stage.lines.warnings]
     assert said_lines
     assert not any("rca_" in line for line in said_lines)
+
+
+def test_what_was_said_of_a_key_before_an_accepted_beat_does_not_end_the_agent_later(
+    tmp_path: Path,
+) -> None:
+    superseded = refused(401, "key_superseded")
+    stage = Stage(tmp_path, superseded, ONLINE, superseded, ONLINE, text=BOTH_KEYS)
+    # The env file is full while the first of the two is accepted: both keys stay.
+    repair = stage.break_disk()
+    stage.run()
+    repair()
+    assert stage.keys() == ["rca_new", "rca_key", "rca_key", "rca_new"]
+
+
+QUARANTINED = refused(
+    403,
+    "agent_quarantined",
+    runtime_key_issued_at="2026-01-01T00:00:00Z",
+    runtime_key_expires_at="2026-01-02T00:00:00Z",
+    server_time="2026-01-01T22:00:00Z",
+)
+
+
+def test_a_quarantined_agent_rotates_a_key_that_is_due_once_and_keeps_both(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, QUARANTINED, NEW_KEY, QUARANTINED, QUARANTINED)
+    stage.run()
+    (call,) = stage.calls("/rotate")
+    assert call.body == {"instance": stage.beats()[0]["instance"]}
+    assert stage.path.read_text() == BOTH_KEYS
+    assert stage.keys() == ["rca_key", "rca_new", "rca_new"]
+    # Released.
+    stage.run(ONLINE)
+    assert stage.path.read_text() == SETTLED
+
+
+def test_a_quarantined_agent_leaves_a_key_alone_that_is_not_due(tmp_path: Path) -> None:
+    early = refused(
+        403,
+        "agent_quarantined",
+        runtime_key_issued_at="2026-01-01T00:00:00Z",
+        runtime_key_expires_at="2026-01-02T00:00:00Z",
+        server_time="2026-01-01T11:00:00Z",
+    )
+    stage = Stage(tmp_path, early, refused(403, "agent_quarantined"))
+    stage.run()
+    assert stage.calls("/rotate") == []
+
+
+@pytest.mark.parametrize("path", ["/rotate", "/facts"])
+def test_a_copy_that_is_to_split_off_waits_for_its_next_beat_to_say_so(
+    tmp_path: Path, path: str
+) -> None:
+    wish = ROTATE if path == "/rotate" else online(facts_wanted=True)
+    stage = Stage(tmp_path, wish, refused(409, "agent_split"))
+    stage.run(ONLINE)
+    assert len(stage.calls(path)) == 1
+    assert stage.calls("/split") == []
+    assert stage.path.read_text() == ENROLLED

@@ -27,6 +27,15 @@ def test_the_default_env_file_is_not_named_to_the_service_manager(tmp_path: Path
     assert other.state_folder == f"{tmp_path}/state"
 
 
+def test_a_linked_env_file_is_written_where_it_really_is(tmp_path: Path) -> None:
+    (tmp_path / "vault").mkdir()
+    (tmp_path / "vault" / "agent.env").write_text("")
+    link = tmp_path / "agent.env"
+    link.symlink_to(tmp_path / "vault" / "agent.env")
+    assert define(settings(link), None).target_folder == str(tmp_path / "vault")
+    assert define(settings(tmp_path / "other.env"), None).target_folder is None
+
+
 def test_a_relative_program_is_made_absolute() -> None:
     assert Path(define(settings(), Path("agent"), places("linux", {})).binary).is_absolute()
 

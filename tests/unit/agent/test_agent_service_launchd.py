@@ -5,9 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rollcall_agent.exits import AgentError
+from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.programs import Ran
-from rollcall_agent.service.launchd import LABEL, PAUSE, TRIES, Launchd, property_list
+from rollcall_agent.service.launchd import (
+    LABEL,
+    PAUSE,
+    TRIES,
+    Launchd,
+    leave_for_good,
+    property_list,
+)
 from rollcall_agent.service.manager import Definition, Standing
 
 from tests.unit.agent.fakes import FakeClock
@@ -58,7 +65,7 @@ def launchd(tmp_path: Path, programs: ScriptedPrograms, clock: FakeClock | None 
     return Launchd(tmp_path / "rollcall-agent.plist", programs, clock or FakeClock())
 
 
-def test_the_job_runs_what_ends_well_where_another_start_would_not_help() -> None:
+def test_the_job_is_kept_alive_whatever_ends_it() -> None:
     job = plistlib.loads(property_list(replace(HOST, config="/opt/a b/agent.env")))
     assert job["Label"] == LABEL
     assert job["ProgramArguments"] == [
@@ -68,9 +75,23 @@ def test_the_job_runs_what_ends_well_where_another_start_would_not_help() -> Non
         "--config",
         "/opt/a b/agent.env",
     ]
-    assert job["KeepAlive"] == {"SuccessfulExit": False}
+    assert job["KeepAlive"] is True
     assert job["EnvironmentVariables"] == {"TMPDIR": "/var/lib/rollcall/tmp"}
     assert job["Umask"] == 0o077
+
+
+@pytest.mark.parametrize("code", [ExitCode.USAGE, ExitCode.REFUSED, ExitCode.IDENTITY_ENDED])
+def test_where_another_start_would_not_help_the_job_unloads_itself(code: int) -> None:
+    programs = FakeLaunchd(loaded=True)
+    leave_for_good(code, programs)
+    assert programs.commands == [["launchctl", "bootout", f"system/{LABEL}"]]
+
+
+@pytest.mark.parametrize("code", [ExitCode.OK, 1, ExitCode.UNREACHABLE, ExitCode.RESTART])
+def test_every_other_end_leaves_the_job_loaded(code: int) -> None:
+    programs = FakeLaunchd(loaded=True)
+    leave_for_good(code, programs)
+    assert programs.commands == []
 
 
 def test_installing_loads_the_job_and_starts_it(tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_only_an_agent_that_upgrades_itself_may_write_to_the_folder_of_its_binar
     assert settings(fixed)["ReadWritePaths"] == [own]
 
 
+def test_the_folder_that_a_linked_env_file_really_is_in_may_be_written_too() -> None:
+    linked = replace(HOST, target_folder="/srv/vault")
+    (folders,) = settings(unit(linked))["ReadWritePaths"]
+    assert folders == "/etc/rollcall /srv/vault /var/lib/rollcall /usr/local/bin"
+
+
+def test_stopping_tells_the_first_process_and_leaves_none() -> None:
+    assert settings(unit(HOST))["KillMode"] == ["mixed"]
+
+
 def test_the_unit_says_why_it_is_root_and_takes_every_capability_away() -> None:
     text = unit(HOST)
     assert "# Root by design." in text

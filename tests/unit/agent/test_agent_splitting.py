@@ -155,3 +155,25 @@ def test_half_a_note_is_none(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "agent.env"
     path.write_text(NOTE.replace(missing, ""))
     assert Settings.load(path, {}).split_note() is None
+
+
+def test_the_note_of_another_agents_split_is_not_asked_with(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, SPLIT, OWN, text=ENROLLED + NOTE.replace("agt_1", "agt_0"))
+    stage.run()
+    (call,) = stage.calls("/split")
+    assert call.path == "/api/v1/agents/agt_1/split"
+    assert call.headers["Idempotency-Key"] != "noted-key"
+    assert call.body == {"instance": stage.beats()[0]["instance"]}
+
+
+def test_what_is_remembered_of_the_former_agent_is_not_taken_for_the_new_ones(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, ONLINE, SPLIT, OWN, Answer(404))
+    lives = []
+    stage.beating.remember = lambda _state, _detail, _now, life: lives.append(life)
+    stage.run()
+    assert [(life.agent_id, life.interval) for life in lives if life.agent_id == "agt_2"] == [
+        ("agt_2", None)
+    ]
+    assert stage.beating.beaten is None

@@ -70,3 +70,26 @@ def test_a_late_answer_is_not_taken_for_the_next_ones() -> None:
         return Answer(200)
 
     assert stopper.ask(prompt, patience=10) == Answer(200)
+
+
+def test_a_request_that_nobody_waits_for_any_more_lets_go_of_what_it_holds() -> None:
+    hanging, renewed = threading.Event(), []
+
+    class Hanging:
+        def call(self, _call: Call) -> Answer:
+            hanging.wait(30)
+            return Answer(200)
+
+    caller = StoppableCaller(Hanging(), Stopper(), lambda: renewed.append(1), patience=0.05)
+    with pytest.raises(NoAnswerError):
+        caller.call(Call("GET", "/healthz"))
+    hanging.set()
+    assert renewed == [1]
+
+
+def test_an_error_in_time_renews_nothing() -> None:
+    renewed: list[int] = []
+    caller = StoppableCaller(ScriptedPlane(lost()), Stopper(), lambda: renewed.append(1))
+    with pytest.raises(NoAnswerError):
+        caller.call(Call("GET", "/healthz"))
+    assert renewed == []

@@ -105,6 +105,17 @@ def test_a_list_says_which_agents_share_a_machine(machine: Machine) -> None:
     assert machine.run("agent", "list", "--json").err == ""
 
 
+def test_a_list_says_which_agents_are_of_a_crowded_machine(machine: Machine) -> None:
+    crowded = agent("web-1", number=1, same_machine=[], machine_crowded=True)
+    other = agent("web-2", number=2, same_machine=[], machine_crowded=False)
+    machine.plane.on("GET /agents", listed("agents", crowded, other))
+    machine.plane.on("GET /environments", problem(403, "scope_missing"))
+    ran = machine.run("agent", "list")
+    assert ran.code == 0
+    assert "Too many agents had one machine id: web-1." in ran.err
+    assert machine.run("agent", "list", "--json").err == ""
+
+
 def test_a_list_of_single_agents_says_nothing(machine: Machine) -> None:
     machine.plane.on("GET /agents", listed("agents", agent(same_machine=[]), agent(number=2)))
     machine.plane.on("GET /environments", problem(403, "scope_missing"))

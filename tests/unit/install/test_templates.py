@@ -15,7 +15,9 @@ POWERSHELL = FOLDER / "install.ps1"
 BOTH = pytest.mark.parametrize("script", [SHELL, POWERSHELL], ids=lambda path: path.suffix)
 NAME = r"(?:ROLLCALL|RM|BACKEND|INSTALL)_[A-Z0-9_]+"
 # These stand in the agent's env file, and are never taken from the environment.
-OF_THE_ENV_FILE = {"ROLLCALL_AGENT_ID", "ROLLCALL_AGENT_API_KEY", "RM_AGENT_TOKEN"}
+OF_THE_ENV_FILE = {
+    *("ROLLCALL_AGENT_ID", "ROLLCALL_AGENT_API_KEY", "RM_AGENT_TOKEN", "ROLLCALL_STATE_FILE"),
+}
 
 
 def heading(script: Path) -> str:
@@ -120,3 +122,29 @@ def test_both_scripts_ask_for_the_same_check_of_the_manifest() -> None:
         assert "rollcall-agent-manifest 1" in text
         assert "it was altered. Nothing was installed." in text
         assert "it was cut or altered. Nothing was installed." in text
+
+
+def test_the_powershell_script_makes_private_folders_private_at_once() -> None:
+    text = POWERSHELL.read_text()
+    # Owner and group are the administrators; nothing is inherited; they and the system alone.
+    assert "'O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)'" in text
+    assert "New-PrivateFolder $data" in text
+    assert text.index("CreateDirectory($Folder, $security)") < text.index("belongs to another user")
+
+
+@BOTH
+def test_a_token_of_its_own_asks_for_an_identity_of_its_own(script: Path) -> None:
+    # Half of the SHA-256 stands beside the former id; run for the shell's in the e2e tests.
+    fingerprint = {SHELL: "${given:0:32}", POWERSHELL: ".Substring(0, 32)"}[script]
+    assert fingerprint in script.read_text()
+
+
+def test_the_powershell_script_forgets_the_old_state_before_it_starts_the_service() -> None:
+    text = POWERSHELL.read_text()
+    assert text.index("\n    Remove-State\n") < text.index("@('service', 'install'")
+
+
+def test_the_powershell_script_gives_the_agent_a_copy_of_the_bundle() -> None:
+    text = POWERSHELL.read_text()
+    assert "Copy-Item -LiteralPath $bundle -Destination $caFile" in text
+    assert "Add-Setting 'ROLLCALL_CA_BUNDLE' $caFile" in text

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from rollcall_agent import last_state
 from rollcall_agent.clock import SystemClock
 from rollcall_agent.commands.options import Config, Timeout, Url
 from rollcall_agent.commands.outcome import telling
@@ -35,7 +36,8 @@ def decommission(
         clock = SystemClock()
         with closing(connect(settings, settings.base_url(url), clock)) as plane:
             retry = retry_for(clock, say, timeout)
-            Decommissioning(settings.path, plane, retry, say).run(identity, note)
+            instance = last_state.recall_instance(settings.state_file(), identity.agent_id)
+            Decommissioning(settings.path, plane, retry, say, instance).run(identity, note)
 
 
 def _ask_for_leave(agent_id: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import random
 import secrets
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+# Loaded before it is needed: once the binary was exchanged nothing can be imported any more.
+import rollcall_agent.restart  # noqa: F401
 from rollcall_agent import last_state
 from rollcall_agent.beating import Beating, Errands, NoUpgrades, Upgrader
 from rollcall_agent.client import Caller
@@ -18,7 +21,7 @@ from rollcall_agent.commands.enroll import say_enrolled
 from rollcall_agent.commands.options import Config, Url
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, retry_for
-from rollcall_agent.enrollment import Ask, Enrollment
+from rollcall_agent.enrollment import Ask, Enrolled, Enrollment
 from rollcall_agent.exits import AgentError
 from rollcall_agent.facts import at_exchange
 from rollcall_agent.facts.collector import Collector
@@ -59,19 +62,26 @@ def run(
 
 
 def run_agent(
-    config: Path | None, url: str | None, stopper: Stopper, say: Say, *, once: bool, verbose: bool
+    config: Path | None,
+    url: str | None,
+    stopper: Stopper,
+    say: Say,
+    *,
+    once: bool,
+    verbose: bool,
+    environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Enroll where that is still to be done, and beat until the stopper says stop."""
 
     def live(upgrader: Upgrader) -> None:
-        _live(Settings.load(config, os.environ), url, upgrader, stopper, say, once, verbose)
+        _live(Settings.load(config, environment), url, upgrader, stopper, say, once, verbose)
 
     if once:
         # A single beat of a person is no trial of a version, and must not end one either.
         live(NoUpgrades())
         return
     # Before anything that can fail: a version that no service manager would start again counts.
-    readable = Settings.load_what_can_be(config, os.environ)
+    readable = Settings.load_what_can_be(config, environment)
     upgrade = upgrade_of_this_process(readable, url, stopper, say)
     upgrade.at_start()
     try:
@@ -94,7 +104,7 @@ def _live(
     settings.warn_if_exposed(say)
     base_url = settings.base_url(url)
     with closing(connect(settings, base_url, stopper)) as connection:
-        plane = StoppableCaller(connection, stopper)
+        plane = StoppableCaller(connection, stopper, connection.renew)
         rng = random.SystemRandom()
         persistence = Persistence(stopper, rng, say)
         file = IdentityFile(settings.path)
@@ -105,12 +115,13 @@ def _live(
             reporting=_reporting(settings, plane, stopper, rng, say),
             upgrader=upgrader,
         )
-        identity, beaten = settings.identity(), None
+        identity, beaten, interval = settings.identity(), None, None
         if identity is not None:
             beaten = last_state.recall_beaten(settings.state_file(), identity.agent_id)
         else:
-            identity = _enroll(settings, base_url, plane, stopper, persistence, say)
-        beating = _beating(settings, identity, beaten, errands, plane, stopper, say)
+            enrolled = _enroll(settings, base_url, plane, stopper, persistence, say)
+            identity, interval = enrolled.identity, enrolled.interval
+        beating = _beating(settings, identity, beaten, interval, errands, plane, stopper, say)
         beating.verbose = verbose
         if once:
             beating.once()
@@ -132,7 +143,7 @@ def _enroll(
     stopper: Stopper,
     persistence: Persistence,
     say: Say,
-) -> Identity:
+) -> Enrolled:
     """Enroll; an identity that cannot be written is lived with, and written when that works."""
     facts = at_exchange.collect(described_by(settings.value, os.environ))
     ask = Ask(find_token(settings, say), base_url, facts)
@@ -142,13 +153,14 @@ def _enroll(
     if not enrolled.persisted:
         persistence.owe(lambda: enrollment.persist(ask, identity))
     say_enrolled(enrolled, settings, say)
-    return identity
+    return enrolled
 
 
 def _beating(
     settings: Settings,
     identity: Identity,
     beaten: Beaten | None,
+    interval: float | None,
     errands: Errands,
     plane: Caller,
     stopper: Stopper,
@@ -168,6 +180,7 @@ def _beating(
         say=say,
         remember=lambda *standing: last_state.remember(state_file, *standing),
         beaten=beaten,
+        interval=interval,
     )
 
 

@@ -90,7 +90,7 @@ def check_identity(settings: Settings) -> Check:
                 "run enroll again with the same token: it ends with one agent and one use",
             )
         return skipped(IDENTITY, "This host is not enrolled")
-    last = recall(settings.state_file())
+    last = recall(settings.state_file(), identity.agent_id)
     if last is None or "state" not in last:
         return ok(
             IDENTITY, f"Enrolled as {identity.agent_id}; it has not beaten yet, or left no word"

@@ -55,6 +55,9 @@ def check_proxy(
     if proxy is None:
         excepted = is_excepted(server.url, settings.get("no", ""))
         return ok(PROXY, "None applies" + (" (NO_PROXY names the host)" if excepted else "")), None
+    if proxy.scheme.startswith("socks"):
+        todo = f"name an http:// proxy in {proxy.setting}, or {server.host} in NO_PROXY"
+        return failed(PROXY, f"{proxy.shown} applies, and the agent cannot use SOCKS", todo), proxy
     if proxy.scheme != "http":
         todo = "if the lines below fail, try with an http:// proxy, or with NO_PROXY"
         what = f"{proxy.shown} applies, and the doctor does not look through such a proxy"

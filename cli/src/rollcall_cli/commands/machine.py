@@ -106,7 +106,7 @@ def decommission(
 
 
 def tell_machines(operator: Operator, agents: list[dict[str, Any]]) -> None:
-    """Say which of a list's agents share a machine with another live one."""
+    """Say which of a list's agents share a machine with another live one, or may."""
     names = {str(agent.get("agent_id")): str(agent.get(_NAME)) for agent in agents}
     told: set[str] = set()
     for agent in agents:
@@ -119,6 +119,16 @@ def tell_machines(operator: Operator, agents: list[dict[str, Any]]) -> None:
         operator.screen.note(
             f"{clean(names[own])} says that it is on one machine with {shared}. Where one of them "
             "is the host made anew: rollcall agent replace NEW --former OLD"
+        )
+    _tell_crowded(operator, agents)
+
+
+def _tell_crowded(operator: Operator, agents: list[dict[str, Any]]) -> None:
+    crowded = [clean(str(agent.get(_NAME))) for agent in agents if agent.get("machine_crowded")]
+    if crowded:
+        operator.screen.note(
+            f"Too many agents had one machine id: {', '.join(crowded)}. Others of that machine may "
+            "not be told. It may be an image's that was not made ready for copies."
         )
 
 

@@ -60,7 +60,7 @@ def mint(
     ] = False,
     replace_offline: Annotated[
         str | None,
-        typer.Option(help="With --replace-machine: how long that was silent; 1h, 5m to 30d."),
+        typer.Option(help="With --replace-machine: how long that was silent; 2h, 30m to 30d."),
     ] = None,
     note: Note = None,
     output: Output = None,

@@ -158,7 +158,7 @@ def test_no_token_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_behind_a_proxy_of_another_kind_the_agents_own_way_is_tried(tmp_path: Path) -> None:
     found, plane, report = visit(
-        tmp_path, said(200, ADMITS), proxies={"https": "socks5://proxy.example"}
+        tmp_path, said(200, ADMITS), proxies={"https": "https://proxy.example"}
     )
     assert [check.name for check in report.checks] == ORDER
     assert found["tls"].what == "Not looked at through such a proxy"

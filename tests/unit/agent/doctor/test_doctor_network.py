@@ -142,9 +142,17 @@ def test_no_proxy_no_proxy_for_this_host_and_an_excepted_host_are_told_apart() -
 
 
 def test_a_proxy_of_another_kind_is_warned_about() -> None:
-    check, proxy = paths.check_proxy(FakeNetwork(), SERVER, {"https": "socks5://proxy.example"})
+    check, proxy = paths.check_proxy(FakeNetwork(), SERVER, {"https": "https://proxy.example"})
     says(check, Outcome.WARNING, "does not look through such a proxy")
     assert proxy is not None
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks5", "socks5h"])
+def test_socks_is_a_failure_that_shows_no_password(scheme: str) -> None:
+    found = {"all": f"{scheme}://user:hunter2@proxy.example"}
+    check, _ = paths.check_proxy(FakeNetwork(), SERVER, found)
+    says(check, Outcome.FAILED, "SOCKS", "ALL_PROXY")
+    assert "hunter2" not in repr(check)
 
 
 def tls(certificate: Certificate | Exception, proxy: Proxy | None = None) -> Check:
