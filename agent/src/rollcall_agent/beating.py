@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rollcall_agent import __version__
@@ -152,6 +152,9 @@ class Beating:
         step = self.heartbeat.answered(answer, self.clock.now(), is_last_key=not has_turned)
         if is_accepted(answer):
             self.beaten = Beaten(self.identity.agent_id, self.heartbeat.interval)
+        if answer.code == AGENT_QUARANTINED:
+            # An operator sees the copies by these names, and has to know which host is which.
+            step = replace(step, detail=f"{step.detail} This copy is {self.instance.fingerprint}.")
         self._remember(step)
         if answer.code == AGENT_SPLIT and self._begin_split():
             return self._ask_to_split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +35,11 @@ class Instance:
         self._offset = offset
         if drifted:
             self.renew()
+
+    @property
+    def fingerprint(self) -> str:
+        """How the control plane names this instance to an operator: 16 hexadecimal digits."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:16]
 
     def renew(self) -> None:
         """Draw a new name."""

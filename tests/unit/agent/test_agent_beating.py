@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from rollcall_agent.exits import AgentError, ExitCode, RestartRequestedError
 from rollcall_agent.last_state import Beaten
 from rollcall_agent.secret import Secret
 
-from tests.unit.agent.fakes import lost, refused
-from tests.unit.agent.stage import ONLINE, Stage, online
+from tests.unit.agent.fakes import lost, refused, said
+from tests.unit.agent.stage import ENROLLED, ONLINE, Stage, online
 
 
 def sent(stage: Stage) -> list[tuple[object, object]]:
@@ -148,6 +149,13 @@ def test_a_sequence_that_somebody_else_has_used_ends_the_shared_instance(tmp_pat
     assert [sequence for sequence, _ in sent(stage)][2:] == [8, 9]
 
 
+def test_a_quarantined_copy_says_by_which_name_an_operator_sees_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ONLINE, refused(403, "agent_quarantined"))
+    stage.run()
+    seen = hashlib.sha256(str(stage.beats()[-1]["instance"]).encode()).digest()[:8].hex()
+    assert stage.lines.warnings[-1].endswith(f" This copy is {seen}.")
+
+
 def test_a_clock_that_drifts_slowly_changes_no_instance(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ONLINE, ONLINE, ONLINE)
 
@@ -189,3 +197,31 @@ def test_quarantine_says_that_two_copies_live_and_what_to_do(tmp_path: Path) -> 
     assert stage.clock.sleeps == pytest.approx([60, 60, 120, 240, 60])
     assert set(stage.keys()) == {"rca_key"}
     assert stage.remembered == ["online", "quarantined", "online"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "ok"},
+        {"status": "online"},
+        {"status": "error", "heartbeat_interval_seconds": 60},
+        {"status": "quarantined", "heartbeat_interval_seconds": 60},
+        {"status": "online", "heartbeat_interval_seconds": None},
+        {"status": "online", "heartbeat_interval_seconds": "60"},
+        {"status": "online", "heartbeat_interval_seconds": True},
+        {"status": "online", "heartbeat_interval_seconds": float("nan")},
+        {"status": "online", "heartbeat_interval_seconds": []},
+    ],
+)
+def test_what_is_no_answer_of_the_control_plane_is_no_accepted_beat(
+    tmp_path: Path, body: dict[str, object]
+) -> None:
+    both = ENROLLED + "ROLLCALL_AGENT_PREVIOUS_API_KEY=rca_before\n"
+    stage = Stage(tmp_path, ONLINE, said(200, body), said(200, body), text=both)
+    # Accepted, and the env file full: both keys stay until a beat is accepted again.
+    repair = stage.break_disk()
+    stage.plane.meanwhile = lambda: repair() if len(stage.plane.calls) == 2 else None
+    stage.run()
+    assert stage.remembered == ["online", "unreachable"]
+    assert stage.path.read_text() == both
+    assert [beat["sequence"] for beat in stage.beats()] == [1, 2, 2]
