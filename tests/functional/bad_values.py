@@ -158,7 +158,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
                      *({"prj_" + "0" * 20: bad} for bad in (None, "org_admin", *NO_ROLE)),
                      {f"prj_{n:020}": "viewer" for n in range(21)}],
         "note": NO_NOTE,
-        "ttl_seconds": [*NO_NUMBER, 1_799, 2_592_001],
+        "ttl_seconds": [*NO_NUMBER, 299, 2_592_001],
     },
     "AcceptRequest": {
         "invitation": [None, *NO_TEXT, "", "x" * 257, *LONG],

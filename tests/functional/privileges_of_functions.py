@@ -138,7 +138,8 @@ def _split_and_rotate(tenant: Tenant, clock: FrozenClock) -> None:
         assert other.call("POST", "/split", body, headers=headers).status == status
     assert host.beat().status == 200
     assert tenant.call("POST", f"{path}/runtime-key/request-rotation").status == 200
-    assert host.call("POST", "/runtime-key/rotate").status == 201
+    named = {"instance": host.instance}
+    assert host.call("POST", "/runtime-key/rotate", named).status == 201
     assert tenant.call("POST", f"{path}/quarantine").status == 200
 
 

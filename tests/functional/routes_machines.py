@@ -1,15 +1,21 @@
 """Routes of an agent's machine: its facts, the identity it had before, its end."""
 
+from typing import Any
+
 from chalicelib.flows.decommission import DecommissionRequest
 from chalicelib.flows.facts import FactsRequest
 from chalicelib.flows.replace_agent import ReplaceAgentRequest
 from tests.functional.route import Route
 from tests.functional.routes_core import AGENT
 
-FACTS = {"facts_sha256": "0" * 64, "facts": {"hostname": "host-1.example", "cpus": 4}}
+
+def some_facts() -> dict[str, Any]:
+    """A good body, which is nobody else's to change."""
+    return {"facts_sha256": "0" * 64, "facts": {"hostname": "host-1.example", "cpus": 4}}
+
 
 ROUTES = (
-    Route("PUT", f"{AGENT}/facts", kind=FactsRequest, body=lambda _: FACTS),
+    Route("PUT", f"{AGENT}/facts", kind=FactsRequest, body=lambda _: some_facts()),
     Route("GET", f"{AGENT}/facts"),
     Route(
         "POST", f"{AGENT}/replace", kind=ReplaceAgentRequest,

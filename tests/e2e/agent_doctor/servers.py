@@ -91,6 +91,8 @@ def proxy(target: int, *, answer: int = 200, authorization: str | None = None) -
                     _pipe(self.connection, there)
 
     server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    # A connection that is gone before it is taken must not hold up the end of the server.
+    server.socket.settimeout(1)
     server.daemon_threads = True
     with _serving(server):
         yield server.server_address[1]

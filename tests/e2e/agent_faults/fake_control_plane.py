@@ -286,6 +286,8 @@ def serve(plane: FakeControlPlane) -> Iterator[FakeControlPlane]:
             self.wfile.write(content)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # A connection that is gone before it is taken must not hold up the end of the server.
+    server.socket.settimeout(1)
     server.daemon_threads = True
     plane.url = f"http://127.0.0.1:{server.server_address[1]}{STAGE}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

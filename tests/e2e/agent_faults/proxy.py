@@ -36,6 +36,8 @@ class FaultProxy:
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        # A connection that is gone before it is taken must not hold up the end of the server.
+        self._server.socket.settimeout(1)
         self._server.daemon_threads = True
         self._faults: list[tuple[Fault, str]] = []
         self._victim: int | None = None

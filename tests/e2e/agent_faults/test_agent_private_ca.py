@@ -74,6 +74,8 @@ def https(certificate: Path, key: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = HTTPServer(("127.0.0.1", 0), Healthy)
+    # A connection that is gone before it is taken must not hold up the end of the server.
+    server.socket.settimeout(1)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -66,6 +66,8 @@ def serving(releases: ReleaseServer) -> Iterator[ReleaseServer]:
             """Stay silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # A connection that is gone before it is taken must not hold up the end of the server.
+    server.socket.settimeout(1)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     releases.url = f"http://127.0.0.1:{server.server_address[1]}/dev"
     try:

@@ -117,6 +117,8 @@ def serve(plane: ControlPlane, tls: ssl.SSLContext | None = None) -> Iterator[Co
             pass  # a client that was killed, or that refuses the certificate
 
     server = Server(("127.0.0.1", 0), Handler)
+    # A connection that is gone before it is taken must not hold up the end of the server.
+    server.socket.settimeout(1)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     plane.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/dev"

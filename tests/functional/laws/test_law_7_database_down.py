@@ -13,7 +13,7 @@ from tests.functional.canaries import MARK
 from tests.functional.laws import faults
 from tests.functional.laws.faults import Fault, injected
 from tests.functional.laws.stories import ARTIFACT, assert_our_fault
-from tests.functional.routes_machines import FACTS
+from tests.functional.routes_machines import some_facts
 
 Call = Callable[[Tenant, Host], Answer]
 
@@ -66,7 +66,7 @@ ROUTES: dict[str, Call] = {
         headers={"Idempotency-Key": f"{MARK}-of-a-copy-0123456789"},
     ),
     "get facts": of_the_host("GET", "/facts"),
-    "put facts": lambda _, host: host.call("PUT", "/facts", FACTS),
+    "put facts": lambda _, host: host.call("PUT", "/facts", some_facts()),
     "replace": of_the_host("POST", "/replace", {"former": FORMER}),
     "decommission": of_the_host("POST", "/decommission"),
     "own decommission": lambda _, host: host.call("POST", "/decommission"),
