@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.heartbeat import LONGEST_INTERVAL
 from rollcall_agent.identity_file import IdentityFile, set_identity
 from rollcall_agent.private_files import exclusive, make_parents
-from rollcall_agent.retry import Retry, settled
+from rollcall_agent.retry import Retry, TransientError, settled
 from rollcall_agent.say import Say, clean
 from rollcall_agent.secret import Secret, is_credential
 from rollcall_agent.settings import IDEMPOTENCY_KEY, TOKEN_FINGERPRINT, Identity
@@ -100,8 +101,9 @@ class Enrollment:
         if agent_id and key and agent_id[1] != ask.replaces:
             # Another process may have finished between the caller's look and the lock.
             return Enrolled(Identity(agent_id[1], Secret(key[1])), name=None)
+        is_new = file.get(TOKEN_FINGERPRINT) != ask.token.fingerprint()
         idempotency_key = self._remember_attempt(file, ask)
-        answer = self._exchange(ask, idempotency_key)
+        answer = self._exchange(file, ask, idempotency_key, is_new=is_new)
         identity = identity_of(answer)
         name = clean(answer.text("name") or "", 128)
         persisted = self._persist(file, ask, identity)
@@ -137,8 +139,13 @@ class Enrollment:
         file.save(self.path)
         return Secret(stored)
 
-    def _exchange(self, ask: Ask, idempotency_key: Secret) -> Answer:
+    def _exchange(
+        self, file: EnvFile, ask: Ask, idempotency_key: Secret, *, is_new: bool
+    ) -> Answer:
+        is_open = not is_new
+
         def step(left: float) -> Answer:
+            nonlocal is_open
             call = Call(
                 "POST",
                 EXCHANGE_PATH,
@@ -147,9 +154,25 @@ class Enrollment:
                 headers={"Idempotency-Key": idempotency_key.reveal()},
                 timeout=left,
             )
-            return settled(lambda: self.plane.call(call))
+            try:
+                return settled(lambda: self.plane.call(call))
+            except TransientError:
+                is_open = True
+                raise
+            except AgentError as error:
+                if error.exit_code is ExitCode.REFUSED and not is_open:
+                    self._forget_attempt(file)
+                raise
 
         return self.retry.run(step, gave_up=f"Gave up. {SAFE_TO_REPEAT}")
+
+    def _forget_attempt(self, file: EnvFile) -> None:
+        """Forget an attempt of which every request was refused: there is nothing to resume."""
+        file.remove(IDEMPOTENCY_KEY)
+        file.remove(TOKEN_FINGERPRINT)
+        # Where that fails it stays, and the next enrollment says that it gives it up.
+        with suppress(OSError):
+            file.save(self.path)
 
     def _persist(self, file: EnvFile, ask: Ask, identity: Identity) -> bool:
         """Write the identity, and say so where that fails."""

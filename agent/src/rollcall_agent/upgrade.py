@@ -93,6 +93,7 @@ class Upgrade:
         self._say = say
         self._apart = apart
         self._job: Job | None = None
+        self._wish = ""
         self._failures = 0
         self._not_before = 0.0
         self._told: set[str] = set()
@@ -176,6 +177,9 @@ class Upgrade:
         if self._job is not None:
             self._look_at(self._job, version, self._files)
             return
+        if version != self._wish:
+            # What failed of one version must not hold up the one that corrects it.
+            self._wish, self._failures, self._not_before = version, 0, 0.0
         if self._clock.monotonic() < self._not_before:
             return
         if self._memory.load().is_failed(version, self._clock.now()):
@@ -202,9 +206,12 @@ class Upgrade:
         if outcome.staged is not None:
             self._exchange(outcome.staged, files)
             return
+        why = f"no upgrade to {clean(job.version, _SHOWN)}: {outcome.error}"
         if isinstance(outcome.error, UnusableError):
             self._remember_failure(job.version)
-        self._put_off(f"no upgrade to {clean(job.version, _SHOWN)}: {outcome.error}")
+            self._tell_once(f"{why}; it is left alone for a day")
+            return
+        self._put_off(why)
 
     def _exchange(self, staged: Staged, files: BinaryFiles) -> None:
         try:

@@ -90,11 +90,23 @@ def test_running_it_again_uses_the_same_key_with_the_same_token(host: Host) -> N
 
 
 def test_another_token_gets_another_key_and_the_lost_attempt_is_named(host: Host) -> None:
-    host.fails(refused(410, "token_expired"))
+    host.fails(*[lost()] * 50)
     host.enroll(CREATED, token="rce_two")
-    first, second = host.keys()
+    *_, first, second = host.keys()
     assert first != second
     assert "another token was interrupted" in host.lines.warnings[0]
+
+
+def test_an_attempt_that_was_refused_is_no_interrupted_one(host: Host) -> None:
+    host.fails(refused(410, "token_expired"))
+    assert "ROLLCALL_ENROLLMENT" not in host.path.read_text()
+    host.enroll(CREATED, token="rce_two")
+    assert host.lines.warnings == []
+
+
+def test_a_refusal_after_a_lost_answer_leaves_the_attempt_open(host: Host) -> None:
+    host.fails(lost(), refused(410, "token_expired"))
+    assert "ROLLCALL_ENROLLMENT" in host.path.read_text()
 
 
 def test_an_enrolled_host_asks_nobody(host: Host) -> None:

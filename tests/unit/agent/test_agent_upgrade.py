@@ -89,6 +89,14 @@ def test_a_wish_that_changed_meanwhile_is_not_fulfilled(host: Host) -> None:
     assert host.version == "0.3.0"
 
 
+def test_a_mistyped_version_does_not_hold_up_its_correction(host: Host) -> None:
+    upgrade = host.start()
+    upgrade.wanted("9.9.9")
+    assert "the next try is in" in host.lines.warnings[0]
+    with pytest.raises(RestartRequestedError, match=re.escape("to 0.2.0")):
+        upgrade.wanted("0.2.0")
+
+
 def test_an_agent_that_may_not_upgrade_itself_says_why_once(host: Host) -> None:
     upgrade = host.start(refusal="no release key is pinned")
     upgrade.wanted("0.2.0")
