@@ -12,10 +12,11 @@ from typing import Final
 from rollcall_agent.advice import explain
 from rollcall_agent.answers import Answer
 from rollcall_agent.exits import ExitCode
-from rollcall_agent.schedule import CLOSEST, Schedule, slots_skipped
+from rollcall_agent.schedule import CLOSEST, LONGEST_BACKOFF, Schedule, slots_skipped
 
 DEFAULT_INTERVAL: Final = 60.0
 LONGEST_INTERVAL: Final = 86400.0
+QUARANTINED_BACKOFF: Final = 60.0
 LARGEST_SEQUENCE: Final = 2**53
 # One answer that got lost is asked for again within this time, before anybody calls it a failure.
 QUICK_RETRY: Final = 2.0
@@ -198,7 +199,10 @@ class Heartbeat:
         self.state = State.QUARANTINED if is_quarantine else State.REFUSED
         self._advance(self.beat.sequence)
         floor = max(self.interval * HALF, answer.retry_after or 0.0)
-        skip = slots_skipped(self._failures, self.interval)
+        # Whoever is quarantined waits for a person, who will want to see what came of the decision.
+        seldom = max(QUARANTINED_BACKOFF, 2 * self.interval)
+        longest = seldom if is_quarantine else LONGEST_BACKOFF
+        skip = slots_skipped(self._failures, self.interval, longest)
         delay = self._at_slot(now, floor=floor, skip=skip)
         self._failures += 1
         exit_code = ExitCode.REFUSED if answer.code else ExitCode.UNREACHABLE

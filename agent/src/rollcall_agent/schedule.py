@@ -42,13 +42,14 @@ class Schedule:
         return floor + until_slot + skip * interval
 
 
-def slots_skipped(failures: int, interval: float) -> int:
+def slots_skipped(failures: int, interval: float, longest: float = LONGEST_BACKOFF) -> int:
     """Return how many slots a failure leaves out: 0, 1, 3, 7, up to the longest back-off.
 
     Args:
         failures: How many failures in a row there were before this one.
         interval: The distance of two slots.
+        longest: What the back-off may reach where the interval is shorter.
     """
-    most = max(int(max(LONGEST_BACKOFF, interval) / interval) - 1, 0)
+    most = max(int(max(longest, interval) / interval) - 1, 0)
     doubled = 1 << min(max(failures, 0), 16)
     return min(doubled - 1, most)

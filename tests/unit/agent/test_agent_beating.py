@@ -194,7 +194,7 @@ def test_quarantine_says_that_two_copies_live_and_what_to_do(tmp_path: Path) -> 
     assert "two copies" in warning
     assert "enroll --replace" in warning
     assert "choose which copy" in warning
-    assert stage.clock.sleeps == pytest.approx([60, 60, 120, 240, 60])
+    assert stage.clock.sleeps == pytest.approx([60, 60, 120, 120, 60])
     assert set(stage.keys()) == {"rca_key"}
     assert stage.remembered == ["online", "quarantined", "online"]
 

@@ -193,7 +193,6 @@ def test_only_these_two_codes_end_the_identity(code: str) -> None:
         refused(401, "something_new"),
         refused(403, "key_revoked"),
         refused(403, "scope_missing"),
-        refused(403, "agent_quarantined"),
         refused(404, "agent_not_found"),
         refused(400, "validation_failed"),
         Answer(401, {"message": "Unauthorized"}),
@@ -256,6 +255,17 @@ def test_quarantine_has_a_state_of_its_own() -> None:
     heartbeat = machine()
     assert heartbeat.takes(refused(403, "agent_quarantined")).changed
     assert heartbeat.state is State.QUARANTINED
+
+
+def test_a_quarantined_agent_is_back_within_a_minute_of_its_release() -> None:
+    heartbeat = machine()
+    heartbeat.takes(accepted(5, 1))
+    waits = [heartbeat.takes(refused(403, "agent_quarantined")).delay or 0 for _ in range(30)]
+    assert 5 <= waits[0] <= 10
+    assert 55 <= max(waits) <= 65
+    heartbeat.takes(accepted(60, 1))
+    waits = [heartbeat.takes(refused(403, "agent_quarantined")).delay or 0 for _ in range(30)]
+    assert waits[-1] == pytest.approx(140), "more seldom than a healthy one, all the same"
 
 
 ANYTHING = st.builds(
