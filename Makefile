@@ -24,7 +24,8 @@ AGENT := rollcall-agent-$(AGENT_OS)-$(AGENT_ARCH)
 AGENT_FILE := dist/$(AGENT)$(AGENT_SUFFIX)
 AGENT_BIN := $(VENV)/agent-build/$(AGENT_SCRIPTS)
 AGENT_BUILDER := $(VENV)/agent-build/.installed
-AGENT_SOURCES := $(wildcard agent/frozen/*.py \
+CLIENT_SOURCES := clients/python/src
+AGENT_SOURCES := $(wildcard agent/frozen/*.py $(CLIENT_SOURCES)/rollcall_client/*.py \
 	$(addprefix agent/src/rollcall_agent/,*.py */*.py */*/*.py))
 TESTS ?=
 # What stands behind the stage: moto, or `real` for MiniStack and SeaweedFS.
@@ -133,7 +134,7 @@ lint: $(INSTALLED)
 # What runs on Windows alone has no tests that run there: its types are checked at least.
 types: $(INSTALLED)
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 agent/src
+	$(BIN)/mypy --platform win32 agent/src $(CLIENT_SOURCES)
 
 imports: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache
@@ -159,7 +160,7 @@ $(AGENT_FILE): $(AGENT_BUILDER) $(AGENT_SOURCES) agent/pyproject.toml
 		--noconfirm --clean --log-level ERROR --name $(AGENT) \
 		--distpath build/agent/dist --workpath build/agent/work --specpath build/agent \
 		--runtime-hook agent/frozen/end_with_starter.py \
-		--paths agent/src --collect-submodules rollcall_agent --hidden-import psutil \
+		--paths agent/src --paths $(CLIENT_SOURCES) --collect-submodules rollcall_agent --hidden-import psutil \
 		--hidden-import cryptography.hazmat.primitives.asymmetric.ec \
 		--hidden-import cryptography.hazmat.primitives.serialization \
 		$(addprefix --exclude-module ,tkinter pip setuptools pkg_resources ensurepip idlelib lib2to3 \
