@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import quote
 
+from rollcall_client.lean import httpx
+
 from rollcall_agent import __version__
 from rollcall_agent.answers import Answer, NoAnswerError, read_answer
 from rollcall_agent.backoff import parse_retry_after
 from rollcall_agent.clock import Clock
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.file_form import FileForm
-from rollcall_agent.lean import httpx
-from rollcall_agent.proxies import mounts_for
+from rollcall_agent.proxies import routed
 from rollcall_agent.secret import Secret
 from rollcall_agent.urls import refuse_plain_http
 
@@ -25,8 +26,6 @@ CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 35.0  # API Gateway gives up after 29
 UPLOAD_SECONDS: Final = 60.0  # for one block of a file, not for the file
 LARGEST_ANSWER: Final = 1024 * 1024
-# Longer than the usual interval, so that beats share a connection.
-LIMITS: Final = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=90)
 
 
 @dataclass(frozen=True)
@@ -82,23 +81,17 @@ class ControlPlane:
         self._clock = clock
         self._allow_http = allow_http
         self._transport = transport
-        # A stand-in for the network believes nobody, and need not wait for the CAs to be read.
-        self._tls = tls or (True if transport else public_context())
+        # A stand-in for the network needs no CAs, and need not wait for them to be read.
+        self._tls = tls if tls or transport else public_context()
         self._http = self._new_client()
 
     def _new_client(self) -> httpx.Client:
-        def through(proxy: httpx.Proxy) -> httpx.BaseTransport:
-            return httpx.HTTPTransport(verify=self._tls, limits=LIMITS, proxy=proxy)
-
         return httpx.Client(
-            transport=self._transport,
-            verify=self._tls,
+            transport=self._transport or routed(self._base_url, self._tls),
             # A secret follows no redirect: it goes to the URL that the operator wrote.
             follow_redirects=False,
             # What the environment says is read here and in ``proxies``.
             trust_env=False,
-            mounts={} if self._transport else mounts_for(self._base_url, through),
-            limits=LIMITS,
             headers={
                 "User-Agent": f"rollcall-agent/{__version__}",
                 "Accept": "application/json",

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urljoin
 
+from rollcall_client.lean import httpx
+
 from rollcall_agent import __version__
 from rollcall_agent.advice import explain
 from rollcall_agent.answers import read_answer
 from rollcall_agent.client import public_context
 from rollcall_agent.clock import Clock
 from rollcall_agent.exits import AgentError
-from rollcall_agent.lean import httpx
-from rollcall_agent.proxies import mounts_for
+from rollcall_agent.proxies import routed
 from rollcall_agent.release_manifest import LARGEST_MANIFEST
 from rollcall_agent.tls import trusting
 from rollcall_agent.urls import refuse_plain_http
@@ -103,21 +104,14 @@ class Downloads:
     def _get(self, url: str) -> Iterator[httpx.Response]:
         try:
             refuse_plain_http(url, allow_http=self.allow_http)
-            trusted = self._trusted
-
-            def through(proxy: httpx.Proxy) -> httpx.BaseTransport:
-                return httpx.HTTPTransport(verify=trusted, proxy=proxy)
-
-            mounts = {} if self.transport else mounts_for(url, through)
+            transport = self.transport or routed(url, self._trusted)
         except AgentError as error:
             raise DownloadError(error.line) from error
         with (
             httpx.Client(
-                transport=self.transport,
-                verify=trusted,
+                transport=transport,
                 follow_redirects=False,
                 trust_env=False,
-                mounts=mounts,
                 timeout=httpx.Timeout(BLOCK_SECONDS, connect=CONNECT_SECONDS),
                 headers={
                     "User-Agent": f"rollcall-agent/{__version__}",

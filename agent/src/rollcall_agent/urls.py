@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+from rollcall_client.loopback import is_loopback
 
 from rollcall_agent.exits import AgentError, ExitCode
 
@@ -35,17 +36,6 @@ def refuse_plain_http(url: str, *, allow_http: bool) -> None:
     if parts.scheme == "https" or allow_http or is_loopback(url):
         return
     raise _bad_url("plain http is for this host only; use https, or set ROLLCALL_ALLOW_HTTP=1")
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether the URL names this host itself."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _split(url: str) -> SplitResult:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
+from rollcall_client.proxies import Routed, UnusableProxyError
 
 from rollcall_cli import __version__
 from rollcall_cli.answers import Answer, NoAnswerError, parse_retry_after, read_answer
 from rollcall_cli.clock import Clock
+from rollcall_cli.exits import usage
 from rollcall_cli.secret import Secret
-from rollcall_cli.urls import check_download_url, is_loopback
+from rollcall_cli.urls import check_download_url
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 35.0  # API Gateway gives up after 29
@@ -54,11 +57,11 @@ class Connection:
         self._credential = credential
         self._clock = clock
         self._http = httpx.Client(
-            transport=transport,
+            transport=transport or _routed(base_url),
             # A credential follows no redirect: it goes to the URL that the operator wrote.
             follow_redirects=False,
-            # A proxy of the environment would look for "localhost" on its own side.
-            trust_env=not is_loopback(base_url),
+            # What the environment says is read in ``_routed``.
+            trust_env=False,
             headers={
                 "User-Agent": f"rollcall-cli/{__version__}",
                 "Accept": "application/json",
@@ -128,6 +131,27 @@ class Connection:
             if self._clock.monotonic() > deadline:
                 raise NoAnswerError("the answer did not end in time")
         return bytes(content)
+
+
+def _routed(base_url: str) -> Routed:
+    """Return the transport that goes through the proxies of the environment.
+
+    Raises:
+        CliError: the proxy that applies to the control plane, or a CA file, cannot be used.
+    """
+    try:
+        tls = httpx.create_ssl_context()
+    except OSError as error:
+        why = "no PEM certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise usage(
+            f"The CAs that are believed cannot be read ({why}). Next: check SSL_CERT_FILE."
+        ) from error
+    try:
+        return Routed(base_url, lambda proxy: httpx.HTTPTransport(verify=tls, proxy=proxy))
+    except UnusableProxyError as error:
+        line = error.line
+    # Not from within: a traceback would show the error before it, and that one the proxy's URL.
+    raise usage(line)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
+
+from rollcall_client.loopback import is_loopback
 
 from rollcall_cli.exits import CliError, usage
 
@@ -24,17 +25,6 @@ def check_base_url(raw: str) -> str:
     if parts.scheme != "https" and not is_loopback(url):
         raise _bad_url("plain http is for this host only; use https")
     return url.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether the URL names this host itself."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_download_url(url: str) -> None:

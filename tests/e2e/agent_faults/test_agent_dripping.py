@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from rollcall_agent.answers import NoAnswerError
-from rollcall_agent.client import LIMITS, Call, ControlPlane
+from rollcall_agent.client import Call, ControlPlane
+from rollcall_agent.proxies import LIMITS
 from rollcall_agent.stopping import StoppableCaller, Stopper
 
 GOOD = (

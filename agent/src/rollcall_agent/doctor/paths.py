@@ -7,10 +7,12 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
+from rollcall_client.loopback import is_loopback
+from rollcall_client.no_proxy import bypasses
+
 from rollcall_agent.doctor.check import Check, failed, ok, skipped, warning
-from rollcall_agent.doctor.servers import BadProxyError, Proxy, Server, is_excepted, proxy_for
+from rollcall_agent.doctor.servers import BadProxyError, Proxy, Server, proxy_for
 from rollcall_agent.doctor.wire import Network, ProxyRefusedError, UnreachableError
-from rollcall_agent.urls import is_loopback
 
 DNS: Final = "dns"
 PROXY: Final = "proxy"
@@ -53,7 +55,7 @@ def check_proxy(
     except BadProxyError as error:
         return _bad_proxy(error), None
     if proxy is None:
-        excepted = is_excepted(server.url, settings.get("no", ""))
+        excepted = bypasses(server.url, settings.get("no", ""))
         return ok(PROXY, "None applies" + (" (NO_PROXY names the host)" if excepted else "")), None
     if proxy.scheme.startswith("socks"):
         todo = f"name an http:// proxy in {proxy.setting}, or {server.host} in NO_PROXY"

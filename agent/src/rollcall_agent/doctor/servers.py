@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
+
+from rollcall_client.proxies import proxy_scheme
 
 _PORTS: Final = {"https": 443, "http": 80}
 _PROXY_PORTS: Final = {"http": 80, "https": 443}
@@ -75,54 +76,8 @@ def proxy_for(url: str, settings: Mapping[str, str]) -> Proxy | None:
     Raises:
         BadProxyError: The one that applies cannot be used.
     """
-    scheme = urlsplit(url).scheme
-    if is_excepted(url, settings.get("no", "")):
-        return None
-    for name in (scheme, "all"):
-        if settings.get(name):
-            return _proxy(f"{name.upper()}_PROXY", settings[name])
-    return None
-
-
-def is_excepted(url: str, no_proxy: str) -> bool:
-    """Tell whether NO_PROXY names the URL's host, as the agent's HTTP library reads it."""
-    entries = [entry.strip() for entry in no_proxy.split(",")]
-    return any(entry == "*" or (entry and _matches(url, entry)) for entry in entries)
-
-
-def _matches(url: str, entry: str) -> bool:
-    wanted, is_url = urlsplit(url), "://" in entry
-    try:
-        # A bare IPv6 address has no brackets.
-        named = urlsplit(entry if is_url else f"all://{_bracketed(entry)}")
-        port, host = _unusual_port(named), (named.hostname or "").lower()
-    except ValueError:
-        return False
-    if named.scheme not in {"all", wanted.scheme}:
-        return False
-    if port is not None and port != _unusual_port(wanted):
-        return False
-    return _is_host(wanted.hostname or "", host, exactly=is_url or _is_exact(host))
-
-
-def _unusual_port(parts: SplitResult) -> int | None:
-    # The library forgets a port that is the scheme's own: "host:443" never names an https URL.
-    return None if parts.port == _PORTS.get(parts.scheme) else parts.port
-
-
-def _is_exact(host: str) -> bool:
-    return host == "localhost" or ":" in host or re.fullmatch(r"[0-9.]+", host) is not None
-
-
-def _is_host(host: str, named: str, *, exactly: bool) -> bool:
-    if exactly:
-        return host == named
-    # ".example.com" means what is below it, "example.com" also the name itself.
-    return host.endswith(named if named.startswith(".") else f".{named}") or host == named
-
-
-def _bracketed(entry: str) -> str:
-    return f"[{entry}]" if entry.count(":") > 1 and not entry.startswith("[") else entry
+    name = proxy_scheme(url, settings)
+    return None if name is None else _proxy(f"{name.upper()}_PROXY", settings[name])
 
 
 def _proxy(setting: str, text: str) -> Proxy:

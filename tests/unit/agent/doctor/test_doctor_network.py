@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import socket
 
-import httpx
 import pytest
-from httpx._utils import get_environment_proxies
 from rollcall_agent.doctor import answering, certificates, paths
 from rollcall_agent.doctor.check import Check, Outcome
 from rollcall_agent.doctor.peer import Certificate, UntrustedError, of_peer
-from rollcall_agent.doctor.servers import BadProxyError, Proxy, Server, is_excepted, proxy_for
+from rollcall_agent.doctor.servers import BadProxyError, Proxy, Server, proxy_for
 from rollcall_agent.doctor.wire import (
     Fetched,
     NotTlsError,
@@ -55,31 +53,6 @@ def test_behind_a_proxy_and_for_an_address_nothing_is_looked_up() -> None:
     check = paths.check_dns(network, Server.of("https://[2001:db8::1]:8443/x"), None)
     says(check, Outcome.SKIPPED, "is an address")
     assert network.asked == []
-
-
-ENTRIES = [
-    "cp.example", "example", ".example", ".cp.example", "p.example", "other.example", "*",
-    "https://cp.example", "http://cp.example", "https://cp.example:443", "cp.example:443",
-    "cp.example:8443", " cp.example ",
-    "CP.EXAMPLE", "", "a.example,cp.example", "192.0.2.7", "[", "cp.example:x",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_no_proxy_is_read_as_the_agents_http_library_reads_it(
-    monkeypatch: pytest.MonkeyPatch, entry: str
-) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "HTTP_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", entry)
-    try:
-        get_environment_proxies()
-        with httpx.Client() as client:
-            direct = client._transport_for_url(httpx.URL(URL)) is client._transport
-    except (httpx.InvalidURL, ValueError):
-        direct = False
-    assert is_excepted(URL, entry) == direct
 
 
 def test_the_proxy_of_the_scheme_goes_before_the_one_for_all() -> None:

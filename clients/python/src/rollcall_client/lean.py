@@ -1,6 +1,6 @@
 """httpx without the command line that it brings along.
 
-That one loads rich, click and pygments, which would cost the agent 6 MB for as long as it runs. It
+That one loads rich, click and pygments, which would cost a program 6 MB for as long as it runs. It
 is optional to httpx, which takes its absence as it takes a missing dependency.
 """
 
