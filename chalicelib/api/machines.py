@@ -51,8 +51,9 @@ def decommission_agent(caller: Caller, agent_id: str) -> Response:
         api.current_request, decommission_flow.DecommissionRequest, optional=True
     )
     if caller.claims is not None:
-        decommission_flow.by_agent(patience, origin, caller.claims, wanted)
-        return answer({"agent_id": agent_id, "status": "revoked"})
+        name = decommission_flow.by_agent(patience, origin, caller.claims, wanted)
+        named = {} if name is None else {"successor_name": name}
+        return answer({"agent_id": agent_id, "status": "revoked", **named})
     decommission_flow.by_operator(patience, origin, agent_id, wanted)
     sees = caller.operator.sees
     return answer(shapes.agent(agent_flow.get(origin.organization, agent_id, origin.now, sees)))

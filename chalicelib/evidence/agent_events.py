@@ -34,8 +34,8 @@ class AgentFactsChanged(Detail, frozen=True, kw_only=True):
 class AgentReplaced(Detail, frozen=True, kw_only=True):
     """A former identity of a host ended in favour of a new one.
 
-    `reason` is `machine` (an exchange whose token allows it, and the former agent was silent) or
-    `operator` (one confirmed it).
+    `reason` is `machine` (an exchange whose token allows it, and the former agent was silent),
+    `operator` (one confirmed it) or `agent` (the host had enrolled again, and held both keys).
     """
 
     NAME = "agent.replaced"

@@ -8,8 +8,9 @@ from chalicelib.errors import Malformed, NotFound
 from chalicelib.evidence.agent_events import AgentDecommissioned
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Nonce, Note
-from chalicelib.flows import presence_verdict, revoke_agent
+from chalicelib.flows import presence_verdict, revoke_agent, succession
 from chalicelib.flows.contention import Patience
+from chalicelib.flows.succession import Successor
 from chalicelib.store import agent_identities, agent_presence, audit_records, presence_writes
 from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem
 from chalicelib.store.agent_presence import AgentPresenceItem
@@ -17,22 +18,27 @@ from chalicelib.store.transaction import Transaction
 
 
 class DecommissionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why; and which process asks, where a copy is to take an identity of its own."""
+    """Why; which process asks, where a copy is to take an identity of its own; and who succeeds."""
 
     note: Note | None = None
     instance: Nonce | None = None
+    successor: Successor | None = None
 
 
 def by_agent(
     patience: Patience, origin: Origin, claims: RuntimeClaims, request: DecommissionRequest
-) -> None:
+) -> str | None:
     """End the agent that asks; one that has not beaten yet may, too.
 
     A quarantined one may not: a copy must not end the other. Nor may the copy that is to go.
 
+    Returns:
+        What its successor is called from now on, where it named one: like itself, in the same
+        environment.
+
     Raises:
         DomainError: in the order of a heartbeat's reasons.
-        Conflict: the copy is to take an identity of its own.
+        Conflict: the copy is to take an identity of its own, or the successor is none.
     """
     for _ in patience.rounds():
         seen = agent_presence.find(origin.organization, claims.agent)
@@ -43,8 +49,21 @@ def by_agent(
         row = agent_identities.find(origin.organization, claims.agent)
         if row is None:
             raise _unknown()
-        if _write(origin, row, request.note, seen) or _ended_by_this(origin, claims.agent):
-            return
+        successor = (
+            succession.find(origin, row, request.successor)
+            if request.successor is not None
+            else None
+        )
+        if successor is None or successor.environment != row.environment:
+            name = str(successor.name) if successor is not None else None
+            is_done = _write(origin, row, request.note, seen)
+        else:
+            name = str(row.name)
+            ending = succession.transaction(origin, row, seen, successor, request.note)
+            is_done = ending.write() is None
+        if is_done or _ended_by_this(origin, claims.agent):
+            return name
+    raise AssertionError("unreachable: patience raises")
 
 
 def by_operator(
@@ -53,14 +72,15 @@ def by_operator(
     """End an agent and take it out of the lists. Doing it twice changes nothing.
 
     Raises:
-        Malformed: an instance, which only an agent has.
+        Malformed: an instance or a successor, which only an agent names.
         NotFound: there is no such agent in the organization.
     """
-    if request.instance is not None:
-        raise Malformed(
-            "The request is not valid.",
-            extra={"errors": [{"path": "instance", "message": "only with a runtime key"}]},
-        )
+    for path in ("instance", "successor"):
+        if getattr(request, path) is not None:
+            raise Malformed(
+                "The request is not valid.",
+                extra={"errors": [{"path": path, "message": "only with a runtime key"}]},
+            )
     for _ in patience.rounds():
         row = (
             agent_identities.find(origin.organization, agent)

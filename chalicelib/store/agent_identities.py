@@ -235,12 +235,19 @@ def note_quarantine(
 
 
 def revoke(
-    transaction: Transaction, seen: AgentIdentityItem, *, now: int, forget: bool = False
+    transaction: Transaction,
+    seen: AgentIdentityItem,
+    *,
+    now: int,
+    forget: bool = False,
+    by: str | None = None,
+    part: str = "identity",
 ) -> None:
-    """Add the identity's end (part `identity`); refused where it is unknown or ended already.
+    """Add the identity's end; refused where it is unknown or ended already.
 
     And where it moved to another machine than the one that it was seen on, and leaves with this.
-    With `forget` it leaves the lists, too.
+    With `forget` it leaves the lists, too. `by` is the agent that takes its place, and its name by
+    the same transaction: then the row must be the one that was seen.
     """
     item, machine = AgentIdentityItem, seen.machine_fingerprint
     there = (
@@ -249,14 +256,17 @@ def revoke(
         else item.machine_fingerprint.does_not_exist()
     )
     transaction.update(
-        "identity",
+        part,
         item(seen.pk),
         [
             item.status.set(REVOKED),
             item.revoked_at.set(now),
+            *(() if by is None else (item.replaced_by.set(by),)),
             *(_forgotten(now) if forget else ()),
         ],
-        item.pk.exists() & (item.status != REVOKED) & there,
+        (item.pk.exists() if by is None else item.revision == seen.revision)
+        & (item.status != REVOKED)
+        & there,
     )
 
 

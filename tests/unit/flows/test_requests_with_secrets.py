@@ -2,10 +2,12 @@
 
 import pytest
 
+from chalicelib.flows.decommission import DecommissionRequest
 from chalicelib.flows.enrollment import ExchangeRequest
 from chalicelib.flows.joining import AcceptRequest
 from chalicelib.flows.login import LoginRequest
 from chalicelib.flows.me import ChangePasswordRequest
+from chalicelib.flows.succession import Successor
 
 CANARY = "canary-of-a-secret"
 
@@ -16,6 +18,7 @@ CANARY = "canary-of-a-secret"
         LoginRequest(username="ada", password=CANARY),
         ChangePasswordRequest(current_password=CANARY, new_password=CANARY),
         ExchangeRequest(hostname="host.example", token=CANARY, machine_id=CANARY),
+        DecommissionRequest(successor=Successor(agent_id="agt_1", runtime_key=CANARY)),
         AcceptRequest(invitation=CANARY, username="ada", password=CANARY),
     ],
     ids=lambda one: type(one).__name__,
