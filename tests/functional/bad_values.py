@@ -190,7 +190,21 @@ BAD: dict[str, dict[str, list[Any]]] = {
     },
     "FactsRequest": {"facts_sha256": NO_SHA256, "facts": NO_FACTS, "instance": NO_INSTANCE},
     "ReplaceAgentRequest": {"former": [None, *NO_IDENTIFIER], "note": NO_NOTE},
-    "DecommissionRequest": {"note": NO_NOTE, "instance": NO_INSTANCE},
+    "DecommissionRequest": {
+        "note": NO_NOTE,
+        "instance": NO_INSTANCE,
+        "successor": [
+            *NO_TEXT,
+            "agt",
+            {"agent_id": "agt_" + "0" * 20},
+            *({"agent_id": bad, "runtime_key": "rca_x"} for bad in NO_IDENTIFIER),
+            *(
+                {"agent_id": "agt_" + "0" * 20, "runtime_key": bad}
+                for bad in [None, *NO_TEXT, *LONG, *CONTROLS, "", "a b", "é"]
+            ),
+            {"agent_id": "agt_" + "0" * 20, "runtime_key": "rca_x", "more": 1},
+        ],
+    },
     "RevokeTokenRequest": {"cascade": NO_FLAG, "note": NO_NOTE},
     "ExchangeRequest": {
         "hostname": NO_HOSTNAME,

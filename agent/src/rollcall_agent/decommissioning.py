@@ -20,6 +20,76 @@ _REVOKED = "key_revoked"
 _UNAUTHORIZED = 401
 
 
+@dataclass
+class Ending:
+    """Ends an agent with a key that this host holds.
+
+    Attributes:
+        instance: As which instance the agent beats on this host, where that is known: of two
+            copies, the one that is to be split off must not end the other one's agent.
+        code: What the control plane said last, where it refused.
+    """
+
+    plane: Caller
+    retry: Retry
+    say: Say
+    instance: str | None = None
+    code: str | None = None
+
+    def run(
+        self, identity: Identity, note: str | None = None, successor: Identity | None = None
+    ) -> Answer | None:
+        """End it with the key that is shown, or with the other one of a rotation under way.
+
+        Args:
+            identity: of the agent that ends.
+            note: why, for the record.
+            successor: the host's next identity, which is to have the agent's name.
+
+        Returns:
+            The answer; None where the agent had ended before.
+        """
+        body: dict[str, object] = {}
+        if note:
+            body["note"] = note
+        if self.instance:
+            body["instance"] = self.instance
+        if successor is not None:
+            named = {"agent_id": successor.agent_id, "runtime_key": successor.key.reveal()}
+            body["successor"] = named
+        try:
+            return self._ask(identity.agent_id, identity.key, body)
+        except _KeyRefusedError as refusal:
+            if identity.other is None:
+                raise refusal.error from refusal
+        try:
+            return self._ask(identity.agent_id, identity.other, body)
+        except _KeyRefusedError as refusal:
+            raise refusal.error from refusal
+
+    def _ask(self, agent_id: str, key: Secret, body: Mapping[str, object]) -> Answer | None:
+        path, answers = agent_path(agent_id, "decommission"), list[Answer]()
+
+        def step(left: float) -> Answer:
+            answers.append(self.plane.call(Call("POST", path, body=body, bearer=key, timeout=left)))
+            return answers[-1]
+
+        gave_up = "Gave up. Running the same command again is safe."
+        try:
+            return self.retry.run(lambda left: settled(lambda: step(left)), gave_up=gave_up)
+        except AgentError as error:
+            last = answers[-1] if answers else None
+            self.code = last.code if last is not None else None
+            if last is None or last.status != _UNAUTHORIZED or last.code is None:
+                raise
+            if last.code != _REVOKED:
+                # Only this key is worth nothing: another process rotated it, or a rotation broke
+                # off. The agent may live on.
+                raise _KeyRefusedError(AgentError(error.line, ExitCode.REFUSED)) from error
+            self.say.note(f"{agent_id} had ended before: its key is refused for good.")
+            return None
+
+
 @dataclass(frozen=True)
 class Decommissioning:
     """Ends the agent of one env file.
@@ -43,48 +113,12 @@ class Decommissioning:
         """
         file = IdentityFile(self.path)
         self._writing(lambda: file.prove(identity.agent_id), "nothing was sent")
-        self._end(identity, note)
+        Ending(self.plane, self.retry, self.say, self.instance).run(identity, note)
         self._writing(
             lambda: file.forget_identity(identity.agent_id, REMOVED),
             f"{identity.agent_id} has ended all the same, and its key is worth nothing",
         )
         self.say.result(f"{identity.agent_id} is decommissioned; its identity is off this host.")
-
-    def _end(self, identity: Identity, note: str | None) -> None:
-        """End it with the key that is shown, or with the other one of a rotation under way."""
-        said = {"note": note, "instance": self.instance}
-        body = {name: value for name, value in said.items() if value}
-        try:
-            self._ask(identity.agent_id, identity.key, body)
-        except _KeyRefusedError as refusal:
-            if identity.other is None:
-                raise refusal.error from refusal
-        else:
-            return
-        try:
-            self._ask(identity.agent_id, identity.other, body)
-        except _KeyRefusedError as refusal:
-            raise refusal.error from refusal
-
-    def _ask(self, agent_id: str, key: Secret, body: Mapping[str, object]) -> None:
-        path, answers = agent_path(agent_id, "decommission"), list[Answer]()
-
-        def step(left: float) -> Answer:
-            answers.append(self.plane.call(Call("POST", path, body=body, bearer=key, timeout=left)))
-            return answers[-1]
-
-        gave_up = "Gave up. Running the same command again is safe."
-        try:
-            self.retry.run(lambda left: settled(lambda: step(left)), gave_up=gave_up)
-        except AgentError as error:
-            last = answers[-1] if answers else None
-            if last is None or last.status != _UNAUTHORIZED or last.code is None:
-                raise
-            if last.code != _REVOKED:
-                # Only this key is worth nothing: another process rotated it, or a rotation broke
-                # off. The agent may live on.
-                raise _KeyRefusedError(AgentError(error.line, ExitCode.REFUSED)) from error
-            self.say.note(f"{agent_id} had ended before: its key is refused for good.")
 
     def _writing(self, write: Callable[[], None], else_: str) -> None:
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,16 +20,18 @@ from rollcall_agent.answers import Answer
 from rollcall_agent.client import Call, Caller
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.former import Former
 from rollcall_agent.heartbeat import LONGEST_INTERVAL
 from rollcall_agent.identity_file import IdentityFile, set_identity
 from rollcall_agent.private_files import exclusive, make_parents
 from rollcall_agent.retry import Retry, TransientError, settled
 from rollcall_agent.say import Say, clean
 from rollcall_agent.secret import Secret, is_credential
-from rollcall_agent.settings import IDEMPOTENCY_KEY, TOKEN_FINGERPRINT, Identity
+from rollcall_agent.settings import IDEMPOTENCY_KEY, TOKEN_FINGERPRINT, Identity, Settings
 
 EXCHANGE_PATH: Final = "/api/v1/agent-enrollment/exchange"
 CONSUMED: Final = "consumed during enrollment"
+NAME_TAKEN: Final = "name_taken"
 SAFE_TO_REPEAT: Final = (
     "Running the same command again is safe: it ends with one agent and one use of the token."
 )
@@ -40,7 +42,8 @@ class Ask:
     """What one enrollment asks for.
 
     Attributes:
-        replaces: The agent whose identity is given up for the new one, where there is one.
+        former: The identity that is given up for the new one, where there is one.
+        former_url: Where that one's control plane is.
     """
 
     token: Secret
@@ -48,7 +51,13 @@ class Ask:
     facts: Mapping[str, str]
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    replaces: str | None = None
+    former: Identity | None = None
+    former_url: str = ""
+
+    @property
+    def replaces(self) -> str | None:
+        """The agent whose identity is given up."""
+        return self.former.agent_id if self.former is not None else None
 
     def body(self) -> dict[str, object]:
         """Return the body of the exchange."""
@@ -101,13 +110,32 @@ class Enrollment:
         if agent_id and key and agent_id[1] != ask.replaces:
             # Another process may have finished between the caller's look and the lock.
             return Enrolled(Identity(agent_id[1], Secret(key[1])), name=None)
+        if (done := self._replaced_before(file, ask)) is not None:
+            return done
         is_new = file.get(TOKEN_FINGERPRINT) != ask.token.fingerprint()
         idempotency_key = self._remember_attempt(file, ask)
         answer = self._exchange(file, ask, idempotency_key, is_new=is_new)
         identity = identity_of(answer)
         name = clean(answer.text("name") or "", 128)
-        persisted = self._persist(file, ask, identity)
+        persisted = self._persist(file, ask, identity, name)
         return Enrolled(identity, name, persisted, interval_of(answer))
+
+    def _replaced_before(self, file: EnvFile, ask: Ask) -> Enrolled | None:
+        """Return the identity that this token gave already, where only the former is to end yet."""
+        noted = Former.read(file)
+        if noted is None or ask.former is None:
+            return None
+        if file.get(IDEMPOTENCY_KEY) is None and self._is_same_token(file, ask):
+            return Enrolled(ask.former, name=None)
+        self.say.warn(
+            f"the agent {noted.identity.agent_id} that this host had before has not ended, and its "
+            "key is given up. Next: have an operator run "
+            f"rollcall agent decommission {noted.identity.agent_id}"
+        )
+        return None
+
+    def _is_same_token(self, file: EnvFile, ask: Ask) -> bool:
+        return file.get(TOKEN_FINGERPRINT) == ask.token.fingerprint()
 
     def persist(self, ask: Ask, identity: Identity) -> None:
         """Write an identity that could not be written at once.
@@ -116,7 +144,8 @@ class Enrollment:
             CannotWriteError: It still cannot.
         """
         agents = {identity.agent_id, *([ask.replaces] if ask.replaces else [])}
-        IdentityFile(self.path).change(agents, lambda file: self._put(file, ask, identity))
+        name = ""  # what it is called was said when it could not be written
+        IdentityFile(self.path).change(agents, lambda file: self._put(file, ask, identity, name))
 
     def _remember_attempt(self, file: EnvFile, ask: Ask) -> Secret:
         """Put this attempt on disk before the token is spent.
@@ -133,16 +162,26 @@ class Enrollment:
             )
         if not stored or not same_token:
             stored = secrets.token_urlsafe(32)
-        file.set(names.name_for(names.URLS, names.names_of(file).url, file), ask.base_url)
+        if ask.former is None:
+            self._set_url(file, ask)
         file.set(IDEMPOTENCY_KEY, stored)
         file.set(TOKEN_FINGERPRINT, ask.token.fingerprint())
         file.save(self.path)
         return Secret(stored)
 
+    def _set_url(self, file: EnvFile, ask: Ask) -> None:
+        file.set(names.name_for(names.URLS, names.names_of(file).url, file), ask.base_url)
+
     def _exchange(
         self, file: EnvFile, ask: Ask, idempotency_key: Secret, *, is_new: bool
     ) -> Answer:
-        is_open = not is_new
+        is_open, code = not is_new, None
+
+        def ask_once(call: Call) -> Answer:
+            nonlocal code
+            answer = self.plane.call(call)
+            code = answer.code
+            return answer
 
         def step(left: float) -> Answer:
             nonlocal is_open
@@ -155,16 +194,22 @@ class Enrollment:
                 timeout=left,
             )
             try:
-                return settled(lambda: self.plane.call(call))
+                return settled(lambda: ask_once(call))
             except TransientError:
                 is_open = True
                 raise
             except AgentError as error:
+                if code == NAME_TAKEN and ask.former is not None and ask.name is not None:
+                    # By the former agent, most likely, which leaves it to this one afterwards.
+                    raise _NameTakenError from error
                 if error.exit_code is ExitCode.REFUSED and not is_open:
                     self._forget_attempt(file)
                 raise
 
-        return self.retry.run(step, gave_up=f"Gave up. {SAFE_TO_REPEAT}")
+        try:
+            return self.retry.run(step, gave_up=f"Gave up. {SAFE_TO_REPEAT}")
+        except _NameTakenError:
+            return self._exchange(file, replace(ask, name=None), idempotency_key, is_new=is_new)
 
     def _forget_attempt(self, file: EnvFile) -> None:
         """Forget an attempt of which every request was refused: there is nothing to resume."""
@@ -174,10 +219,10 @@ class Enrollment:
         with suppress(OSError):
             file.save(self.path)
 
-    def _persist(self, file: EnvFile, ask: Ask, identity: Identity) -> bool:
+    def _persist(self, file: EnvFile, ask: Ask, identity: Identity, name: str) -> bool:
         """Write the identity, and say so where that fails."""
         try:
-            self._put(file, ask, identity)
+            self._put(file, ask, identity, name)
             file.save(self.path)
         except OSError as error:
             self.say.warn(
@@ -187,16 +232,33 @@ class Enrollment:
             return False
         return True
 
-    def _put(self, file: EnvFile, ask: Ask, identity: Identity) -> None:
-        """Put the identity in and the attempt out: both reach the disk in one rename."""
+    def _put(self, file: EnvFile, ask: Ask, identity: Identity, name: str) -> None:
+        """Put the identity in and the attempt out: both reach the disk in one rename.
+
+        So does the note of the former identity, and the URL of the new one's control plane: until
+        then the host is who it was, where it was.
+        """
+        if ask.former is not None:
+            # The file's own keys are the newer ones, where a running agent rotated them.
+            held = Settings(self.path, {}, file).identity()
+            former = held if held and held.agent_id == ask.former.agent_id else ask.former
+            leaves_name = ask.name is None or name.lower() != ask.name.lower()
+            Former(former, ask.former_url or ask.base_url, leaves_name).write(file)
+            self._set_url(file, ask)
         set_identity(file, identity)
-        for name in names.TOKENS:
-            if file.get(name) == ask.token.reveal():
-                file.comment_out(name, f"{name} {CONSUMED}")
-            elif file.get(name):
-                self.say.warn(f"{self.path} holds another {name}, which was not used; remove it")
+        for setting in names.TOKENS:
+            if file.get(setting) == ask.token.reveal():
+                file.comment_out(setting, f"{setting} {CONSUMED}")
+            elif file.get(setting):
+                self.say.warn(f"{self.path} holds another {setting}, which was not used; remove it")
         file.remove(IDEMPOTENCY_KEY)
-        file.remove(TOKEN_FINGERPRINT)
+        if ask.former is None:
+            # Else it stays until the former has ended: by it the same command is known again.
+            file.remove(TOKEN_FINGERPRINT)
+
+
+class _NameTakenError(Exception):
+    """Another agent has the name that was asked for; nothing was spent."""
 
 
 def identity_of(answer: Answer) -> Identity:

@@ -155,9 +155,24 @@ class FakeControlPlane:
         agent.pending = f"rca_{secrets.token_urlsafe(32)}"
         return Reply(201, {"runtime_key": agent.pending})
 
-    def _decommission(self, agent: Agent, _body: Json) -> Reply:
-        agent.is_revoked = True
-        return Reply(200, {"agent_id": agent.agent_id, "status": "revoked"})
+    def _decommission(self, agent: Agent, body: Json) -> Reply:
+        named = body.get("successor")
+        if named is None:
+            agent.is_revoked = True
+            return Reply(200, {"agent_id": agent.agent_id, "status": "revoked"})
+        successor = self.agents.get(named["agent_id"])
+        if successor is None or successor.is_revoked or successor.key != named["runtime_key"]:
+            return problem(409, "successor_refused")
+        agent.is_revoked, successor.name = True, agent.name
+        said = {"agent_id": agent.agent_id, "status": "revoked", "successor_name": agent.name}
+        return Reply(200, said)
+
+    def live(self) -> list[Agent]:
+        """Return the agents that have not ended."""
+        return [agent for agent in self.agents.values() if not agent.is_revoked]
+
+    def _is_taken(self, name: str) -> bool:
+        return any(agent.name == name for agent in self.live())
 
     def _take_facts(self, agent: Agent, body: Json) -> Reply:
         agent.facts = body
@@ -184,9 +199,14 @@ class FakeControlPlane:
         if not replayed:
             if self.uses_left[token] < 1:
                 return problem(410, "token_spent")
+            name = body.get("name", body["hostname"])
+            if "name" in body and self._is_taken(name):
+                return problem(409, "name_taken")
             self.uses_left[token] -= 1
             agent_id = f"agt_{secrets.token_hex(8)}"
-            self.agents[agent_id] = Agent(agent_id, body.get("name", body["hostname"]), "")
+            if self._is_taken(name):
+                name = f"{name}-{agent_id[-6:]}"
+            self.agents[agent_id] = Agent(agent_id, name, "")
             self._receipts[receipt] = agent_id
         return self._identity(self.agents[self._receipts[receipt]], replayed=replayed)
 

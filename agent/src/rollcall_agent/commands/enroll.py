@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace as changed
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from rollcall_agent import last_state
 from rollcall_agent.client import Caller
 from rollcall_agent.clock import SystemClock
 from rollcall_agent.commands.options import Config, Timeout, Url, pairs
@@ -16,12 +19,18 @@ from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, retry_for
 from rollcall_agent.enrollment import SAFE_TO_REPEAT, Ask, Enrolled, Enrollment
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.facts import at_exchange
+from rollcall_agent.facts import at_exchange, machine_id
+from rollcall_agent.facts.host import Host
 from rollcall_agent.facts.of_settings import described_by
+from rollcall_agent.former import FormerEnding
 from rollcall_agent.retry import Retry
 from rollcall_agent.say import Say
 from rollcall_agent.settings import Settings
 from rollcall_agent.token_sources import find_token
+from rollcall_agent.urls import check_base_url
+
+# The host lives on without it, so it is not waited for as long as for the enrollment itself.
+ENDING_SECONDS: Final = 20.0
 
 
 def enroll(
@@ -53,9 +62,9 @@ def enroll(
         settings.warn_if_exposed(say)
         base_url = settings.base_url(url)
         token = find_token(settings, say, token_file=token_file, from_stdin=token_stdin)
-        replaces = identity.agent_id if identity is not None else None
         facts = at_exchange.collect(described_by(settings.value, os.environ))
-        ask = Ask(token, base_url, facts, name, labels, replaces)
+        former_url = _own_url(settings) or base_url
+        ask = Ask(token, base_url, facts, name, labels, identity, former_url)
         clock = SystemClock()
         with closing(connect(settings, base_url, clock)) as plane:
             enroll_with(settings, ask, plane, retry_for(clock, say, timeout), say)
@@ -70,8 +79,55 @@ def enroll_with(settings: Settings, ask: Ask, plane: Caller, retry: Retry, say: 
             f"{SAFE_TO_REPEAT}",
             ExitCode.NOT_PERSISTED,
         )
+    name = _end_former(settings, ask, enrolled, say)
+    if name and (enrolled.name is not None or ask.former is not None):
+        enrolled = changed(enrolled, name=name)
     say_enrolled(enrolled, settings, say)
+    if ask.name and enrolled.name and enrolled.name.lower() != ask.name.lower():
+        say.warn(
+            f"the name {ask.name} is another agent's. Next: have an operator run "
+            f"rollcall agent rename {enrolled.identity.agent_id} NAME, with a name that is free"
+        )
     return enrolled
+
+
+def _end_former(settings: Settings, ask: Ask, enrolled: Enrolled, say: Say) -> str | None:
+    clock = SystemClock()
+
+    def connecting(url: str) -> AbstractContextManager[Caller]:
+        checked = check_base_url(url, allow_http=settings.allow_http)
+        return closing(connect(settings, checked, clock))
+
+    retry = retry_for(clock, say, ENDING_SECONDS)
+    return former_ending(settings, ask.base_url, connecting, retry, say).run(enrolled.identity)
+
+
+def _own_url(settings: Settings) -> str | None:
+    """Return the URL of the control plane that this host belongs to so far."""
+    try:
+        return settings.base_url()
+    except AgentError:
+        return None
+
+
+def former_ending(
+    settings: Settings,
+    base_url: str,
+    connecting: Callable[[str], AbstractContextManager[Caller]],
+    retry: Retry,
+    say: Say,
+) -> FormerEnding:
+    """Return what ends the identity that this host had before, where the env file notes one."""
+    state_file = settings.state_file()
+    return FormerEnding(
+        settings.path,
+        base_url,
+        connecting,
+        retry,
+        say,
+        lambda agent_id: last_state.recall_instance(state_file, agent_id),
+        has_machine_id=machine_id.hashed(Host()) is not None,
+    )
 
 
 def say_enrolled(enrolled: Enrolled, settings: Settings, say: Say) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ import rollcall_agent.restart  # noqa: F401
 from rollcall_agent import last_state
 from rollcall_agent.beating import Beating, Errands, NoUpgrades, Upgrader
 from rollcall_agent.client import Caller
-from rollcall_agent.commands.enroll import say_enrolled
+from rollcall_agent.commands.enroll import former_ending, say_enrolled
 from rollcall_agent.commands.options import Config, Url
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, retry_for
@@ -41,8 +41,11 @@ from rollcall_agent.settings import Identity, Settings
 from rollcall_agent.splitting import Splitting
 from rollcall_agent.stopping import StoppableCaller, Stopper, StopRequestedError
 from rollcall_agent.token_sources import find_token
+from rollcall_agent.urls import check_base_url
 
 ENROLLING_SECONDS = 120.0
+# Before the first beat, which must not wait long for it.
+FORMER_SECONDS = 5.0
 
 
 def run(
@@ -117,6 +120,7 @@ def _live(
         )
         identity, beaten, interval = settings.identity(), None, None
         if identity is not None:
+            _end_former(settings, base_url, identity, stopper, say)
             beaten = last_state.recall_beaten(settings.state_file(), identity.agent_id)
         else:
             enrolled = _enroll(settings, base_url, plane, stopper, persistence, say)
@@ -127,6 +131,21 @@ def _live(
             beating.once()
         else:
             beating.run()
+
+
+def _end_former(
+    settings: Settings, base_url: str, identity: Identity, stopper: Stopper, say: Say
+) -> None:
+    """End the identity that this host had before, where `enroll --replace` could not."""
+
+    @contextmanager
+    def connecting(url: str) -> Iterator[Caller]:
+        checked = check_base_url(url, allow_http=settings.allow_http)
+        with closing(connect(settings, checked, stopper)) as connection:
+            yield StoppableCaller(connection, stopper, connection.renew)
+
+    retry = retry_for(stopper, say, FORMER_SECONDS)
+    former_ending(settings, base_url, connecting, retry, say).run(identity)
 
 
 def _reporting(
