@@ -1,6 +1,6 @@
 """The identity that an exchange creates, and the one transaction that creates it."""
 
-import re
+import hashlib
 import secrets
 from collections.abc import Iterator
 from typing import Self
@@ -32,6 +32,7 @@ from chalicelib.store.transaction import Transaction
 
 _NAME_TRIES = 6
 _LONGEST_STEM = 56
+_DIGEST = 8
 
 
 def attempt_names(request: ExchangeRequest) -> Iterator[str]:
@@ -39,11 +40,19 @@ def attempt_names(request: ExchangeRequest) -> Iterator[str]:
     if request.name is not None:
         yield request.name
         return
-    hostname = request.hostname or ""
-    stem = re.sub(r"[^A-Za-z0-9.-]", "-", hostname)[:_LONGEST_STEM].strip(".-") or "agent"
+    stem = _stem(request.hostname or "")
     yield stem
     for _ in range(_NAME_TRIES):
         yield f"{stem}-{ids.base32(secrets.token_bytes(5))[:6]}"
+
+
+def _stem(hostname: str) -> str:
+    """What a hostname is as a name; a longer one ends in a digest, by which it is told apart."""
+    stem = hostname.replace("_", "-").strip(".-") or "agent"
+    if len(stem) <= _LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(hostname.lower().encode()).hexdigest()[:_DIGEST]
+    return f"{stem[: _LONGEST_STEM - _DIGEST - 1].strip('._-')}-{digest}"
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
+from rollcall_agent.facts import hostnames, machine_id
 from rollcall_agent.facts.host import Host, text_of
 from rollcall_agent.facts.texts import fact
 
 HOSTNAME_FILE: Final = "HOST_HOSTNAME_FILE"
 OS_RELEASE_FILE: Final = "HOST_OS_RELEASE_FILE"
 UNKNOWN: Final = "unknown"
-# What the control plane takes as a hostname; one that it does not take would cost the enrollment.
-_HOSTNAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
 _ARCHITECTURES: Final = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 
 
 def hostname(host: Host) -> str:
-    """Return the host's name: the bind-mounted file, then the system, then "unknown"."""
-    for source in (_mounted_hostname, _own_hostname):
-        name = source(host)
-        if _HOSTNAME.fullmatch(name):
+    """Return the host's name: the bind-mounted file, then the system, then its machine id's digest.
+
+    It is always one that the control plane takes: another would cost the enrollment.
+    """
+    found = [hostnames.hostname_of(text) for text in (_mounted_hostname(host), _own_hostname(host))]
+    for name in found:
+        if name and not hostnames.names_no_host(name):
             return name
-    return UNKNOWN
+    name = next(filter(None, found), "")
+    machine = machine_id.hashed(host)
+    if machine is None:
+        return name or UNKNOWN
+    return hostnames.told_apart(name.partition(".")[0] or "host", by=machine)
 
 
 def os_name(host: Host) -> str:
@@ -43,7 +48,9 @@ def architecture(machine: str) -> str:
 
 
 def _mounted_hostname(host: Host) -> str:
-    return text_of(_file(host, HOSTNAME_FILE, "/host-hostname")).strip()
+    # As /etc/hostname is written: one name, and perhaps comments (hostname(5)).
+    lines = text_of(_file(host, HOSTNAME_FILE, "/host-hostname")).splitlines()
+    return next((line for line in map(str.strip, lines) if line and line[0] != "#"), "")
 
 
 def _own_hostname(host: Host) -> str:

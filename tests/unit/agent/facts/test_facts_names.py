@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ def test_the_hostname_is_read_from_the_usual_bind_mounted_file(tmp_path: Path) -
     assert names.hostname(host(tmp_path, hostname=lambda: "4f2a9c0d1e")) == "sensor-ubuntu-host"
 
 
-@pytest.mark.parametrize("text", [None, "", " \n", "two words", "ünicode", "-x", "a" * 254])
+@pytest.mark.parametrize("text", [None, "", " \n", "...", "(none)", "localhost", "# named later\n"])
 def test_without_a_usable_file_the_hostname_is_the_systems(
     tmp_path: Path, text: str | None
 ) -> None:
@@ -38,13 +40,41 @@ def test_without_a_usable_file_the_hostname_is_the_systems(
     assert names.hostname(host(tmp_path, hostname=lambda: "web-1")) == "web-1"
 
 
+def test_of_the_file_the_first_name_counts(tmp_path: Path) -> None:
+    put(tmp_path, "/host-hostname", "# ours\n\n web-1.example.com. \nother\n")
+    assert names.hostname(host(tmp_path)) == "web-1.example.com"
+
+
 def test_a_folder_in_the_place_of_the_file_is_no_hostname(tmp_path: Path) -> None:
     # A container engine makes one where the file to be mounted does not exist.
     (tmp_path / "host-hostname").mkdir()
     assert names.hostname(host(tmp_path, hostname=lambda: "web-1")) == "web-1"
 
 
-@pytest.mark.parametrize("system", [fails, lambda: "", lambda: "Bob's laptop"])
+NAMELESS = [
+    fails, lambda: "", lambda: " . ", lambda: "(none)", lambda: "localhost",
+    lambda: "localhost.localdomain", lambda: "Localhost.", lambda: "unknown",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("system", NAMELESS)
+def test_hosts_without_a_name_are_told_apart_by_their_machine(
+    tmp_path: Path, system: Callable[[], str]
+) -> None:
+    found = set()
+    for machine in ("feed", "beef"):
+        put(tmp_path, "/etc/machine-id", machine)
+        name = names.hostname(host(tmp_path, hostname=system))
+        assert re.fullmatch(r"(host|[Ll]ocalhost|unknown)-[0-9a-f]{8}", name)
+        assert names.hostname(host(tmp_path, hostname=system)) == name
+        hashed = machine_id.hashed(host(tmp_path))
+        assert hashed is not None
+        assert name[-8:] not in hashed
+        found.add(name)
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("system", [fails, lambda: "", lambda: "(none)"])
 def test_the_last_resort_is_an_unknown_hostname(tmp_path: Path, system: object) -> None:
     assert names.hostname(host(tmp_path, hostname=system)) == "unknown"
 
