@@ -170,6 +170,20 @@ class ArtifactStored(Detail, frozen=True, kw_only=True):
     sha256: str
 
 
+class ArtifactDescribed(Detail, frozen=True, kw_only=True):
+    """An agent announced stored content with another name, type or metadata, which stand now."""
+
+    NAME = "artifact.described"
+    artifact_id: str
+    agent_id: str
+    filename: str
+    content_type: str
+    metadata: dict[str, str]
+    previous_filename: str
+    previous_content_type: str
+    previous_metadata: dict[str, str]
+
+
 class ArtifactRejected(Detail, frozen=True, kw_only=True):
     """The uploaded object is not what was announced, and was removed."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib import ids
 from chalicelib.errors import NotFound, TooLarge, TooMany, UnsupportedType
-from chalicelib.evidence.events import ArtifactRequested
+from chalicelib.evidence.events import ArtifactDescribed, ArtifactRequested, Detail
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import ContentType, Filename, Metadata, Sha256
 from chalicelib.flows.contention import Patience
@@ -83,7 +83,8 @@ def announce(
     """Hand out a presigned upload, unless this agent has stored the same content before.
 
     The identifier follows from agent, kind and content, so the row itself is the memory of what
-    was stored; another agent's content is never found, so that this is no oracle.
+    was stored; another agent's content is never found, so that this is no oracle. Of stored content
+    the name, type and metadata that were announced last stand; the evidence keeps the former ones.
 
     Raises:
         UnsupportedType: the content type is not accepted.
@@ -94,18 +95,24 @@ def announce(
     address = _address(origin.organization, presence.agent, request)
     for _ in tools.patience.rounds():
         seen = artifacts.find(address.organization, address.agent, address.artifact)
-        if seen is not None and status_of(seen, origin.now) == STORED:
+        is_stored = seen is not None and status_of(seen, origin.now) == STORED
+        if seen is not None and is_stored and _is_described_by(seen, request):
             return Announced(seen, None)
-        row = _pending(origin, presence, request, address)
         transaction = Transaction()
-        artifacts.announce(transaction, row, seen)
         artifacts.count(
             transaction, origin.organization, presence.agent, now=origin.now, most=MOST_AN_HOUR
         )
-        audit_records.put(transaction, _evidence(origin, row, address))
+        if seen is not None and is_stored:
+            _describe(transaction, origin, seen, request, address)
+            announced = Announced(seen, None)
+        else:
+            row = _pending(origin, presence, request, address)
+            artifacts.announce(transaction, row, seen)
+            audit_records.put(transaction, _evidence(origin, row, address))
+            announced = Announced(row, _form(tools.bucket, address, request))
         cancelled = transaction.write()
         if cancelled is None:
-            return Announced(row, _form(tools.bucket, address, request))
+            return announced
         if "count" in cancelled.refused:
             wait = 3600 - origin.now // 1000 % 3600
             raise TooMany(
@@ -114,6 +121,41 @@ def announce(
                 seconds=wait,
             )
     raise AssertionError("unreachable: patience raises")
+
+
+def _is_described_by(row: ArtifactItem, request: ArtifactRequest) -> bool:
+    return (row.filename, row.content_type, dict(row.metadata or {})) == (
+        request.filename,
+        request.content_type,
+        request.metadata,
+    )
+
+
+def _describe(
+    transaction: Transaction,
+    origin: Origin,
+    row: ArtifactItem,
+    request: ArtifactRequest,
+    address: ArtifactAddress,
+) -> None:
+    artifacts.describe(
+        transaction,
+        row,
+        filename=request.filename,
+        content_type=request.content_type,
+        metadata=request.metadata,
+    )
+    detail = ArtifactDescribed(
+        artifact_id=address.artifact,
+        agent_id=address.agent,
+        filename=request.filename,
+        content_type=request.content_type,
+        metadata=request.metadata,
+        previous_filename=str(row.filename),
+        previous_content_type=str(row.content_type),
+        previous_metadata=dict(row.metadata or {}),
+    )
+    audit_records.put(transaction, _success(origin, row, detail))
 
 
 def _within_limits(request: ArtifactRequest) -> None:
@@ -172,16 +214,21 @@ def _form(bucket: ArtifactBucket, address: ArtifactAddress, request: ArtifactReq
 
 
 def _evidence(origin: Origin, row: ArtifactItem, address: ArtifactAddress) -> Evidence:
+    detail = ArtifactRequested(
+        artifact_id=address.artifact,
+        agent_id=address.agent,
+        kind=str(row.kind),
+        size=int(row.size),
+        sha256=str(row.sha256),
+    )
+    return _success(origin, row, detail)
+
+
+def _success(origin: Origin, row: ArtifactItem, detail: Detail) -> Evidence:
     return success(
         origin,
-        ArtifactRequested(
-            artifact_id=address.artifact,
-            agent_id=address.agent,
-            kind=str(row.kind),
-            size=int(row.size),
-            sha256=str(row.sha256),
-        ),
-        resource=("artifact", address.artifact),
+        detail,
+        resource=("artifact", str(row.item)),
         project=row.project,
         environment=row.environment,
     )

@@ -92,6 +92,35 @@ def count(transaction: Transaction, organization: str, agent: str, *, now: int, 
     )
 
 
+def describe(
+    transaction: Transaction,
+    row: ArtifactItem,
+    *,
+    filename: str,
+    content_type: str,
+    metadata: dict[str, str],
+) -> None:
+    """Add another description of stored content (part `artifact`), if it is as it was seen.
+
+    Unlike the content it may change: it is what the agent said last.
+    """
+    item = ArtifactItem
+    transaction.update(
+        "artifact",
+        item(row.pk, row.item),
+        [
+            item.filename.set(filename),
+            item.content_type.set(content_type),
+            item.metadata.set(metadata),
+        ],
+        (item.status == STORED)
+        & (item.created_at == row.created_at)
+        & (item.filename == row.filename)
+        & (item.content_type == row.content_type)
+        & (item.metadata == row.metadata),
+    )
+
+
 def settle(
     transaction: Transaction,
     row: ArtifactItem,

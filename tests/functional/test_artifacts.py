@@ -273,3 +273,60 @@ def test_artifacts_are_listed_once_over_pages_and_without_counts(
 def test_the_list_of_an_agent_without_artifacts_is_empty(tenant: Tenant, host: Host) -> None:
     answer = tenant.call("GET", f"/agents/{host.agent_id}/artifacts")
     assert answer.body == {"artifacts": [], "next_cursor": None}
+
+
+def shown(host: Host, artifact: str) -> dict[str, Any]:
+    return host.call("GET", f"/artifacts/{artifact}").body
+
+
+def described(tenant: Tenant, artifact: str) -> list[dict[str, Any]]:
+    records = tenant.audit("artifact", artifact)
+    return [one["detail"] for one in records if one["event"] == "artifact.described"]
+
+
+DESCRIPTIONS: list[dict[str, Any]] = [
+    {"filename": "another.gz"},
+    {"content_type": "application/zip"},
+    {"metadata": {"case": "8"}},
+    {"metadata": {}},
+    {"filename": "another.gz", "content_type": "text/plain", "metadata": {"case": "8", "b": ""}},
+]
+
+
+@pytest.mark.parametrize("said", DESCRIPTIONS, ids=str)
+def test_what_is_said_last_of_stored_content_stands_and_the_former_is_evidence(
+    tenant: Tenant, host: Host, said: dict[str, Any]
+) -> None:
+    artifact = stored(tenant, host, metadata={"case": "7"})
+    before = shown(host, artifact)
+    answer = announce(host, **{"metadata": {"case": "7"}, **said})
+    assert (answer.status, answer.body["artifact_id"]) == (200, artifact)
+    after = shown(host, artifact)
+    assert after == {**before, **said}
+    (detail,) = described(tenant, artifact)
+    for name in ("filename", "content_type", "metadata"):
+        assert (detail[name], detail[f"previous_{name}"]) == (after[name], before[name])
+
+
+def test_the_same_said_again_of_stored_content_changes_and_counts_nothing(
+    tenant: Tenant, host: Host
+) -> None:
+    artifact = stored(tenant, host, metadata={"case": "7"})
+    for _ in range(70):
+        assert announce(host, metadata={"case": "7"}).status == 200
+    assert described(tenant, artifact) == []
+
+
+def test_saying_ever_something_else_of_stored_content_is_limited(
+    tenant: Tenant, host: Host
+) -> None:
+    stored(tenant, host)
+    answers = [announce(host, metadata={"n": str(number)}) for number in range(61)]
+    assert [answer.status for answer in answers[:59]] == [200] * 59
+    assert (answers[-1].status, answers[-1].code) == (429, "too_many_artifacts")
+
+
+def test_what_is_said_last_of_an_upload_under_way_stands(host: Host) -> None:
+    artifact = announced(host, metadata={"case": "7"})
+    announced(host, metadata={"case": "8"})
+    assert shown(host, artifact)["metadata"] == {"case": "8"}
