@@ -276,7 +276,8 @@ def test_the_list_of_an_agent_without_artifacts_is_empty(tenant: Tenant, host: H
 
 
 def shown(host: Host, artifact: str) -> dict[str, Any]:
-    return host.call("GET", f"/artifacts/{artifact}").body
+    found: dict[str, Any] = host.call("GET", f"/artifacts/{artifact}").body
+    return found
 
 
 def described(tenant: Tenant, artifact: str) -> list[dict[str, Any]]:

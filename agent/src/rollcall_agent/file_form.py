@@ -1,18 +1,14 @@
-"""A file on its way into a multipart form: its facts, and a reader that shows progress."""
+"""A file on its way into a multipart form, with a reader that shows progress."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import stat
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from rollcall_agent.exits import AgentError, ExitCode
-
-BLOCK: Final = 1024 * 1024
+from rollcall_agent.sendable import Measured, Stamp, cannot_read, file_changed
 
 Progress = Callable[[int], None]
 
@@ -22,19 +18,27 @@ class FileForm:
     """The fields of a presigned POST and the file that goes with them."""
 
     fields: Mapping[str, str]
-    path: Path
-    size: int
+    file: Measured
     content_type: str
     progress: Progress
     filename: str = "artifact"
 
     def open(self) -> TrackedFile:
-        """Open the file for sending."""
-        file = TrackedFile(self.path, self.size, self.progress)
-        if file.seek(0, io.SEEK_END) != self.size:
+        """Open the file for sending.
+
+        Raises:
+            AgentError: It is no longer the one that was measured.
+        """
+        path = self.file.path
+        if self.file.has_changed():
+            raise file_changed(path)
+        try:
+            file = TrackedFile(path, self.file.size, self.progress)
+        except OSError as error:
+            raise file_changed(path) from error
+        if Stamp.of(os.fstat(file.fileno())) != self.file.stamp:
             file.close()
-            raise file_changed(self.path)
-        file.seek(0)
+            raise file_changed(path)
         return file
 
 
@@ -51,32 +55,11 @@ class TrackedFile(io.FileIO):
         """Read a block."""
         left = self._size - self.tell()
         wanted = left if size is None or size < 0 else min(size, left)
-        block = super().read(wanted) or b""
+        try:
+            block = super().read(wanted) or b""
+        except OSError as error:
+            raise cannot_read(self._path, error) from error
         if wanted > 0 and not block:
             raise file_changed(self._path)
         self._progress(self.tell())
         return block
-
-
-def measure(path: Path) -> tuple[int, str]:
-    """Return size and SHA-256 of a file, reading it block by block."""
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise AgentError(f"{path} is not a file.", ExitCode.USAGE)
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-                size += len(block)
-    except OSError as error:
-        raise AgentError(f"Cannot read {path}: {error.strerror}.", ExitCode.USAGE) from error
-    return size, digest.hexdigest()
-
-
-def file_changed(path: Path) -> AgentError:
-    """Say that the file is no longer the one whose digest was announced."""
-    return AgentError(
-        f"{path} changed while it was being uploaded. Next: upload a copy that nobody writes to.",
-        ExitCode.USAGE,
-    )

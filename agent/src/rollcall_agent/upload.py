@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,22 @@ from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.backoff import Backoff
 from rollcall_agent.client import Call, Caller, agent_path
 from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.file_form import FileForm, Progress, measure
+from rollcall_agent.file_form import FileForm, Progress
 from rollcall_agent.retry import Retry, TransientError, settled
 from rollcall_agent.say import clean
 from rollcall_agent.secret import is_credential
+from rollcall_agent.sendable import (
+    Measured,
+    check_metadata,
+    content_type_of,
+    file_changed,
+    filename_of,
+    measure,
+)
 from rollcall_agent.settings import Identity
 
 GAVE_UP: Final = "Gave up. Running the same command again is safe: equal content is stored once."
 POLL: Final = Backoff(base=0.5, cap=5.0)
-# It becomes a header of the form, where a line break would start another one.
 _WELL_KNOWN: Final = {
     "application/gzip",
     "application/json",
@@ -29,7 +35,6 @@ _WELL_KNOWN: Final = {
     "application/zip",
     "text/plain",
 }
-_CONTENT_TYPE: Final = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(;[ -~]*)?")
 _FORBIDDEN: Final = 403
 # A policy that was fresh a moment ago has not expired: then 403 means something that will last.
 _SLOW_SECONDS: Final = 60.0
@@ -46,10 +51,9 @@ class Uplink(Caller, Protocol):
 class Artifact:
     """A file and what is announced about it."""
 
-    path: Path
+    file: Measured
+    filename: str
     kind: str
-    size: int
-    sha256: str
     content_type: str
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,21 +61,23 @@ class Artifact:
     def of(
         cls, path: Path, kind: str, content_type: str | None, metadata: Mapping[str, str]
     ) -> Artifact:
-        """Read the file once and describe it."""
-        said = content_type or _guessed(path)
-        if _CONTENT_TYPE.fullmatch(said) is None:
-            raise AgentError("--content-type must look like text/plain.", ExitCode.USAGE)
-        size, sha256 = measure(path)
-        return cls(path, kind, size, sha256, said, metadata)
+        """Read the file once and describe it.
+
+        Raises:
+            AgentError: The control plane would not take it.
+        """
+        said = _guessed(path) if content_type is None else content_type_of(content_type)
+        check_metadata(metadata)
+        filename = filename_of(path)
+        return cls(measure(path), filename, kind, said, metadata)
 
     def announcement(self) -> dict[str, object]:
         """Return the body that asks for an upload."""
         body: dict[str, object] = {
             "kind": self.kind,
-            # A name that is not UTF-8 would be no JSON text.
-            "filename": self.path.name.encode("utf-8", "replace").decode("utf-8"),
-            "size": self.size,
-            "sha256": self.sha256,
+            "filename": self.filename,
+            "size": self.file.size,
+            "sha256": self.file.sha256,
             "content_type": self.content_type,
         }
         if self.metadata:
@@ -110,6 +116,8 @@ class Upload:
 
     def _send(self, artifact: Artifact, left: float) -> Uploaded:
         """Ask for a presigned POST and use it; each attempt asks for a new one."""
+        if artifact.file.has_changed():
+            raise file_changed(artifact.file.path)
         answer = self._call("POST", (), left, artifact.announcement())
         artifact_id = _artifact_id(answer)
         if (answer.body or {}).get("deduplicated") is True:
@@ -117,12 +125,17 @@ class Upload:
         url, fields = _presigned(answer)
         self.progress(0)
         started = self.sending.clock.monotonic()
-        form = FileForm(fields, artifact.path, artifact.size, artifact.content_type, self.progress)
+        form = FileForm(fields, artifact.file, artifact.content_type, self.progress)
         try:
             posted = self.plane.post_form(url, form)
         except NoAnswerError as failure:
+            if artifact.file.has_changed():
+                raise file_changed(artifact.file.path) from failure
             raise TransientError(f"The upload broke off: {failure.reason}.") from failure
         if not posted.succeeded:
+            if artifact.file.has_changed():
+                # The store has computed the digest of something else than was announced.
+                raise file_changed(artifact.file.path)
             raise _store_refusal(posted, self.sending.clock.monotonic() - started)
         return Uploaded(artifact_id, deduplicated=False)
 

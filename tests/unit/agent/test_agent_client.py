@@ -10,9 +10,10 @@ import pytest
 from rollcall_agent.advice import explain
 from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.client import LARGEST_ANSWER, Call, ControlPlane, agent_path
-from rollcall_agent.exits import AgentError, ExitCode
-from rollcall_agent.file_form import FileForm, measure
+from rollcall_agent.exits import AgentError
+from rollcall_agent.file_form import FileForm
 from rollcall_agent.secret import Secret
+from rollcall_agent.sendable import Measured, measure
 
 from tests.unit.agent.fakes import FakeClock
 
@@ -138,8 +139,8 @@ def test_a_network_error_has_a_reason_that_quotes_nothing(
     assert "rca_key" not in failure.value.reason
 
 
-def form_of(path: Path, size: int, seen: list[int]) -> FileForm:
-    return FileForm({"key": "incoming/a", "policy": "p"}, path, size, "text/plain", seen.append)
+def form_of(file: Measured, seen: list[int]) -> FileForm:
+    return FileForm({"key": "incoming/a", "policy": "p"}, file, "text/plain", seen.append)
 
 
 def test_a_form_posts_its_fields_first_and_the_file_last_with_a_length(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_form_posts_its_fields_first_and_the_file_last_with_a_length(tmp_path:
     with closing(
         ControlPlane(BASE, clock=FakeClock(), transport=httpx.MockTransport(serve))
     ) as plane:
-        answer = plane.post_form("https://store.example/", form_of(path, 200_000, seen))
+        answer = plane.post_form("https://store.example/", form_of(measure(path), seen))
 
     headers, body = bodies[0]
     assert answer.succeeded
@@ -168,13 +169,15 @@ def test_a_form_posts_its_fields_first_and_the_file_last_with_a_length(tmp_path:
 
 def test_a_file_that_changed_since_it_was_announced_is_not_sent(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
+    path.write_bytes(b"short")
+    file = measure(path)
     path.write_bytes(b"longer than announced")
     transport = httpx.MockTransport(answering(204, b""))
     with (
         closing(ControlPlane(BASE, clock=FakeClock(), transport=transport)) as plane,
         pytest.raises(AgentError, match="changed while"),
     ):
-        plane.post_form("https://store.example/", form_of(path, 3, []))
+        plane.post_form("https://store.example/", form_of(file, []))
 
 
 @pytest.mark.parametrize("url", ["https://xn--/", "https://[::1", "https://a b/", "https://"])
@@ -186,23 +189,18 @@ def test_a_presigned_url_that_is_none_is_a_clear_failure(tmp_path: Path, url: st
         closing(ControlPlane(BASE, clock=FakeClock(), transport=transport)) as plane,
         pytest.raises((AgentError, NoAnswerError)),
     ):
-        plane.post_form(url, form_of(path, 1, []))
+        plane.post_form(url, form_of(measure(path), []))
 
 
 def test_a_file_is_not_sent_over_plain_http_to_another_host(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    path.write_bytes(b"x")
     transport = httpx.MockTransport(answering(204, b""))
     with (
         closing(ControlPlane(BASE, clock=FakeClock(), transport=transport)) as plane,
         pytest.raises(AgentError, match="plain http"),
     ):
-        plane.post_form("http://store.example/", form_of(tmp_path / "f", 3, []))
-
-
-def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(AgentError) as failure:
-            measure(path)
-        assert failure.value.exit_code is ExitCode.USAGE
+        plane.post_form("http://store.example/", form_of(measure(path), []))
 
 
 def test_a_servers_words_cannot_move_the_cursor_or_forge_a_line() -> None:

@@ -77,7 +77,7 @@ def test_a_file_is_announced_posted_and_seen_stored(tmp_path: Path) -> None:
 
 
 def test_a_content_type_cannot_smuggle_a_header_into_the_form(tmp_path: Path) -> None:
-    for bad in ("text", "text/plain\r\nX: y", "text/plain; a\nb", "té/xt"):
+    for bad in ("", "text", "text/plain\r\nX: y", "text/plain; a\nb", "té/xt", "text/html", "*/*"):
         with pytest.raises(AgentError, match="--content-type"):
             Artifact.of(tmp_path / "missing", "state_snapshot", bad, {})
 
@@ -165,3 +165,28 @@ def test_waiting_for_the_verification_is_bounded(tmp_path: Path) -> None:
     assert failure.exit_code is ExitCode.UNREACHABLE
     assert "art_1" in failure.line
     assert sum(sender.clock.sleeps) == pytest.approx(120)
+
+
+@pytest.mark.parametrize("answer", [lost("the connection broke"), Answer(400), Answer(403)])
+def test_a_file_that_changed_while_it_was_sent_is_told_and_no_broken_connection(
+    tmp_path: Path, answer: Answer | Exception
+) -> None:
+    sender = Sender(tmp_path, PRESIGNED, answer)
+    sender.plane.meanwhile_posting = sender.path.unlink
+    failure = sender.fails()
+    assert failure.exit_code is ExitCode.USAGE
+    assert "dump.json changed while it was being uploaded" in failure.line
+    assert len(sender.plane.forms) == 1
+
+
+def test_a_file_that_changed_between_two_attempts_is_not_announced_again(tmp_path: Path) -> None:
+    sender = Sender(tmp_path, PRESIGNED, Answer(503))
+    sleep = sender.clock.sleep
+
+    def change(seconds: float) -> None:
+        sleep(seconds)
+        sender.path.write_bytes(b"{} ")
+
+    sender.clock.sleep = change  # type: ignore[method-assign]
+    assert "changed while" in sender.fails().line
+    assert len(sender.plane.calls) == 1

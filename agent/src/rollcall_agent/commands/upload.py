@@ -22,6 +22,10 @@ from rollcall_agent.settings import Settings
 from rollcall_agent.upload import POLL, Artifact, Upload
 
 KINDS: Final = ("incident_bundle", "state_snapshot", "runtime_diagnostics")
+KNOWN: Final = (
+    "Already stored, not sent again; of this artifact the name, type and metadata that were given "
+    "now stand."
+)
 
 
 def upload(
@@ -45,13 +49,13 @@ def upload(
         clock = SystemClock()
         with (
             closing(connect(settings, settings.base_url(url), clock)) as plane,
-            progress_bar(artifact.size) as progress,
+            progress_bar(artifact.file.size) as progress,
         ):
             settling = Retry(clock, random.SystemRandom(), _Quiet(), timeout, POLL)
             sending = retry_for(clock, say, timeout)
-            say.note(f"Uploading {artifact.path.name} ({artifact.size} bytes).")
+            say.note(f"Uploading {artifact.filename} ({artifact.file.size} bytes).")
             uploaded = Upload(identity, plane, sending, settling, progress).run(artifact)
-        say.note("Already stored, not sent again." if uploaded.deduplicated else "Stored.")
+        say.note(KNOWN if uploaded.deduplicated else "Stored.")
         say.result(uploaded.artifact_id)
 
 
