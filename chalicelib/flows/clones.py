@@ -15,10 +15,11 @@ It counts when the instance itself was followed, not when the present one began:
 the present one is never old. For the same reason this is looked at before the rate limit.
 """
 
-from chalicelib.errors import Forbidden, TooMany
+from chalicelib.errors import TooMany
 from chalicelib.evidence.agent_events import AgentQuarantined
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.record import Origin, success
+from chalicelib.flows import presence_verdict
 from chalicelib.store import agent_identities, audit_records, instances, presence_changes
 from chalicelib.store.agent_presence import ONLINE, AgentPresenceItem
 from chalicelib.store.presence_writes import Beat
@@ -56,12 +57,17 @@ def quarantine(origin: Origin, beat: Beat, row: AgentPresenceItem) -> None:
     """
     copies = _copies(beat, row)
     transaction = Transaction()
-    presence_changes.quarantine(transaction, row)
+    presence_changes.quarantine(transaction, row, presence_verdict.BY_COPY)
     agent_identities.note_quarantine(
         transaction,
         origin.organization,
         beat.agent,
-        {"reason": "clone", "since": rfc3339(origin.now), "note": None, "copies": copies},
+        {
+            "reason": presence_verdict.BY_COPY,
+            "since": rfc3339(origin.now),
+            "note": None,
+            "copies": copies,
+        },
     )
     audit_records.put(
         transaction,
@@ -69,7 +75,7 @@ def quarantine(origin: Origin, beat: Beat, row: AgentPresenceItem) -> None:
             origin,
             AgentQuarantined(
                 agent_id=beat.agent,
-                reason="clone",
+                reason=presence_verdict.BY_COPY,
                 instances=tuple(str(copy["instance"]) for copy in copies),
             ),
             resource=("agent", beat.agent),
@@ -78,10 +84,7 @@ def quarantine(origin: Origin, beat: Beat, row: AgentPresenceItem) -> None:
         ),
     )
     if transaction.write() is None:
-        raise Forbidden(
-            "Two copies of this agent are running: it is quarantined until an operator decides.",
-            code="agent_quarantined",
-        )
+        raise presence_verdict.quarantined(presence_verdict.BY_COPY)
 
 
 def _copies(beat: Beat, row: AgentPresenceItem) -> list[dict[str, str | None]]:

@@ -18,6 +18,12 @@ from chalicelib.store.agent_presence import (
     AgentPresenceItem,
 )
 
+BY_OPERATOR = "operator"
+BY_COPY = "clone"
+_WHY = {
+    BY_OPERATOR: "An operator has quarantined this agent.",
+    BY_COPY: "Two copies of this agent are running: it is quarantined until an operator decides.",
+}
 _KNOWN = {ENROLLED, ONLINE, OFFLINE, QUARANTINED}
 
 
@@ -51,7 +57,7 @@ def refusal(  # noqa: PLR0911 - one return a reason, in the order of the law
     if row.status == REVOKED:
         return Unauthenticated("This agent was revoked.", code="key_revoked")
     if row.status == QUARANTINED and not while_quarantined:
-        return quarantined()
+        return quarantined(row.quarantine_reason)
     if scope not in (row.scopes or ()):
         return Forbidden(f"The runtime key lacks the scope {scope}.", code="scope_missing")
     if row.status not in _KNOWN:
@@ -71,11 +77,15 @@ def _is_of_a_copy(row: AgentPresenceItem, key: bytes, copy: str | None) -> bool:
     )
 
 
-def quarantined() -> Forbidden:
-    """What is told to an agent that an operator has to decide about."""
-    return Forbidden(
-        "This agent is quarantined until an operator decides.", code="agent_quarantined"
-    )
+def quarantined(reason: str | None) -> Forbidden:
+    """What is told to an agent that an operator has to decide about.
+
+    Args:
+        reason: as the row has it; None where it was quarantined before rows had it.
+    """
+    said = _WHY.get(reason or "", "This agent is quarantined until an operator decides.")
+    extra = {"quarantine_reason": reason} if reason in _WHY else None
+    return Forbidden(said, code="agent_quarantined", extra=extra)
 
 
 def refuse_what_is_to_split(row: AgentPresenceItem, instance: str | None) -> None:

@@ -11,6 +11,7 @@ from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import Detail
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Note
+from chalicelib.flows import presence_verdict
 from chalicelib.flows.contention import Patience
 from chalicelib.store import (
     agent_identities,
@@ -67,16 +68,16 @@ def quarantine(patience: Patience, origin: Origin, agent: str, note: str | None)
         if found.presence.status == QUARANTINED:
             return
         transaction = Transaction()
-        presence_changes.quarantine(transaction, found.presence)
+        presence_changes.quarantine(transaction, found.presence, presence_verdict.BY_OPERATOR)
         noted: dict[str, object] = {
-            "reason": "operator",
+            "reason": presence_verdict.BY_OPERATOR,
             "since": rfc3339(origin.now),
             "note": note,
             "copies": [],
             "was": ENROLLED if found.presence.status == ENROLLED else OFFLINE,
         }
         agent_identities.note_quarantine(transaction, origin.organization, agent, noted)
-        detail = AgentQuarantined(agent_id=agent, reason="operator", note=note)
+        detail = AgentQuarantined(agent_id=agent, reason=presence_verdict.BY_OPERATOR, note=note)
         if _write(transaction, origin, found, detail):
             return
 

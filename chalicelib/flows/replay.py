@@ -145,7 +145,7 @@ def _after_a_refusal(asked: Repeated, cancelled: Cancelled) -> Repeated:
     if presence is None:
         return asked
     if presence.status == QUARANTINED and presence.last_seen is None:
-        raise presence_verdict.quarantined()
+        raise presence_verdict.quarantined(presence.quarantine_reason)
     if presence.status != ENROLLED:
         raise asked.closed
     # Another replay of the same host came first; its key was not used either. While its

@@ -54,7 +54,7 @@ def rotate(
     for _ in patience.rounds():
         row = agent_access.authorize(claims, HEARTBEAT, while_quarantined=True)
         if row.status == QUARANTINED and not _may_be_the_last(row, claims, origin.now):
-            raise presence_verdict.quarantined()
+            raise presence_verdict.quarantined(row.quarantine_reason)
         presence_verdict.refuse_what_is_to_split(row, request.instance)
         if row.pending_key is not None and bytes(row.pending_key) == key.digest:
             return key  # Written by a round whose answer was lost.

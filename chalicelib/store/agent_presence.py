@@ -13,6 +13,7 @@ Attribute names are short because they are paid for at every beat: the row stays
 - `split`: fingerprint of the instance that is to take an identity of its own. `split_keys` are the
   hashes, one after the other, of the keys that were good when that was decided: the copy has one
   of them, also after the agent that stays rotated its own.
+- `quarantine_reason`: `operator` or `clone`, while the agent is quarantined.
 - `released_at`: when the last quarantine ended. A quarantined agent's beats are not written down.
 """
 
@@ -81,6 +82,7 @@ class AgentPresenceItem(Table):
     earlier_instances = BinaryAttribute(attr_name="o", null=True, legacy_encoding=False)
     split = BinaryAttribute(attr_name="x", null=True, legacy_encoding=False)
     split_keys = BinaryAttribute(attr_name="y", null=True, legacy_encoding=False)
+    quarantine_reason = UnicodeAttribute(attr_name="c", null=True)
     released_at = NumberAttribute(attr_name="z", null=True)
     swept_through = NumberAttribute(attr_name="w", null=True)
 

@@ -14,15 +14,15 @@ from chalicelib.store.transaction import Transaction
 _P = AgentPresenceItem
 
 
-def quarantine(transaction: Transaction, seen: AgentPresenceItem) -> None:
+def quarantine(transaction: Transaction, seen: AgentPresenceItem, reason: str) -> None:
     """Add the quarantine of an agent (part `presence`), unless its row changed since it was seen.
 
-    Its keys stay: only their holders can ever come back.
+    Its keys stay: only their holders can ever come back. The `reason` is told to the agent.
     """
     transaction.update(
         "presence",
         _P(seen.pk),
-        [_P.status.set(QUARANTINED), _P.due.remove()],
+        [_P.status.set(QUARANTINED), _P.quarantine_reason.set(reason), _P.due.remove()],
         (_P.status == seen.status)
         & (_P.instance == seen.instance if seen.instance else _P.instance.does_not_exist()),
     )
@@ -43,6 +43,7 @@ def release(
     actions: list[Action] = [
         _P.status.set(status),
         _P.released_at.set(now),
+        _P.quarantine_reason.remove(),
         _P.earlier_instances.remove(),
     ]
     condition: Condition = _P.status == QUARANTINED

@@ -138,6 +138,7 @@ def test_the_largest_row_is_below_one_write_unit(tenant: Tenant, clock: FrozenCl
         _P.split.set(b"x" * 8),
         _P.split_keys.set(b"k" * 64),
         _P.released_at.set(clock.now),
+        _P.quarantine_reason.set("operator"),
         _P.swept_through.set(clock.now),
         _P.source_address.set("2001:db8:1234:5678:9abc:def0:1234:5678"),
     )

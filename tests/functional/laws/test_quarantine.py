@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from chalicelib.store import instances
+from chalicelib.store.agent_presence import AgentPresenceItem
 from tests.functional.api import Answer, Host, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.laws.copies import INTERVAL, copy_of, noticed, status_of
 from tests.functional.laws.faults import OF_A_WRITE, Fault, injected, interleaved
-from tests.functional.laws.stories import host_of, idempotency_key, presence_of
+from tests.functional.laws.stories import host_of, idempotency_key, presence_of, set_presence
 
 
 @pytest.fixture
@@ -235,3 +236,32 @@ def test_a_decision_is_forgotten_with_the_next_quarantine(
     assert presence_of(tenant, host.agent_id).split is None
     assert other.beat().status == 200
     assert copy_of(host).beat().status == 429
+
+
+def test_an_agent_is_told_whether_an_operator_stopped_it_or_a_copy_was_seen(
+    tenant: Tenant, host: Host, clock: FrozenClock
+) -> None:
+    quarantine(tenant, host, note="not for the agent's eyes")
+    refusals = [
+        host.beat(),
+        host.call("GET", "/artifacts/art_" + "0" * 20),
+        host.call("POST", "/decommission"),
+    ]
+    for refused in refusals:
+        assert refused.body["quarantine_reason"] == "operator"
+        assert refused.body["detail"] == "An operator has quarantined this agent."
+        assert "not for" not in str(refused.body)
+    release(tenant, host)
+    assert presence_of(tenant, host.agent_id).quarantine_reason is None
+    clock.advance(seconds=INTERVAL)
+    noticed(tenant, host, clock)
+    refused = host.beat()
+    assert refused.body["quarantine_reason"] == "clone"
+    assert "Two copies" in refused.body["detail"]
+
+
+def test_a_quarantine_of_before_the_reason_was_kept_has_none(tenant: Tenant, host: Host) -> None:
+    quarantine(tenant, host)
+    set_presence(tenant, host.agent_id, AgentPresenceItem.quarantine_reason.remove())
+    refused = host.beat()
+    assert (refused.code, "quarantine_reason" in refused.body) == ("agent_quarantined", False)
