@@ -11,7 +11,7 @@ _MINT: Final = "ask an operator to mint a new enrollment token, then run enroll 
 _COPIED_WHOLE: Final = "check that the token was copied whole, or have a new one minted"
 _CHECK_KEY: Final = "the key is kept; if it lasts, ask an operator about this agent"
 _ENROLL_AGAIN: Final = "run enroll --replace with a new enrollment token"
-_UPDATE: Final = "update the agent, or report this to whoever runs the control plane"
+_UPDATE: Final = "update the agent, or report this to the operators of the control plane"
 
 _NEXT: Final = {
     "credential_missing": _COPIED_WHOLE,
@@ -31,9 +31,6 @@ _NEXT: Final = {
     "key_invalid": _CHECK_KEY,
     "key_wrong_agent": "ROLLCALL_AGENT_ID and ROLLCALL_AGENT_API_KEY belong to different agents",
     "agent_not_found": _CHECK_KEY,
-    "agent_quarantined": "two copies of this agent live, for a machine or its disk was copied; the "
-    "key is kept. If this is the copy, run enroll --replace with a new token here; else ask an "
-    "operator to release the agent, and to choose which copy keeps the identity",
     "agent_split": "this copy takes an identity of its own as soon as its env file can be written",
     "not_split": "nothing, this copy keeps the identity that it has",
     "rotation_too_soon": "nothing, the key is rotated later",
@@ -49,6 +46,20 @@ _NEXT: Final = {
     "json_invalid": _UPDATE,
     "validation_failed": "correct the value that is named here",
 }
+QUARANTINED: Final = "agent_quarantined"
+BY_OPERATOR: Final = "operator"
+_OF_QUARANTINE: Final = {
+    BY_OPERATOR: "ask an operator why; the key is kept, and the agent goes on by itself once it is "
+    "released",
+    "clone": "a machine or its disk was copied; the key is kept. If this is the copy, run enroll "
+    "--replace with a new token here; else ask an operator to release the agent, and to choose "
+    "which copy keeps the identity",
+}
+# Of a control plane that does not say why.
+_SOME_QUARANTINE: Final = (
+    "ask an operator why, and to release the agent; the key is kept. If a copy of this machine "
+    "runs, run enroll --replace with a new token on the copy"
+)
 _ERRORS_SHOWN: Final = 3
 
 
@@ -61,10 +72,22 @@ def explain(answer: Answer) -> str:
     reasons = "; ".join(part for part in (clean(detail), *_field_errors(answer)) if part)
     if reasons:
         said = f"{said} ({reasons})"
-    advice = _NEXT.get(answer.code)
+    advice = _next(answer, answer.code)
     if advice is None:
         advice = "wait and try again" if answer.is_transient else "ask an operator"
     return f"The control plane refused: {said}. Next: {advice}."
+
+
+def quarantine_reason(answer: Answer) -> str | None:
+    """Return why the agent is quarantined: `operator`, `clone`, or None where that is not said."""
+    reason = answer.text("quarantine_reason")
+    return reason if reason in _OF_QUARANTINE else None
+
+
+def _next(answer: Answer, code: str) -> str | None:
+    if code == QUARANTINED:
+        return _OF_QUARANTINE.get(quarantine_reason(answer) or "", _SOME_QUARANTINE)
+    return _NEXT.get(code)
 
 
 def _explain_foreign(answer: Answer) -> str:

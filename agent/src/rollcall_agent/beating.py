@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rollcall_agent import __version__
+from rollcall_agent.advice import BY_OPERATOR, quarantine_reason
 from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.client import Call, Caller, agent_path
 from rollcall_agent.clock import Clock
@@ -152,7 +153,7 @@ class Beating:
         step = self.heartbeat.answered(answer, self.clock.now(), is_last_key=not has_turned)
         if is_accepted(answer):
             self.beaten = Beaten(self.identity.agent_id, self.heartbeat.interval)
-        if answer.code == AGENT_QUARANTINED:
+        if answer.code == AGENT_QUARANTINED and quarantine_reason(answer) != BY_OPERATOR:
             # An operator sees the copies by these names, and has to know which host is which.
             step = replace(step, detail=f"{step.detail} This copy is {self.instance.fingerprint}.")
         self._remember(step)

@@ -139,7 +139,7 @@ class FakeControlPlane:
         if agent is None or agent.is_revoked or not agent.admits(bearer):
             return _key_refusal(agent, bearer)
         if method == "GET":
-            return Reply(200, {"artifact_id": parts[-1], **self.artifacts[parts[-1]]})
+            return self._show_artifact(parts[-1])
         if path.endswith("/split"):
             return self._split(agent, headers.get("idempotency-key", ""))
         routes: dict[str, Callable[[Agent, Json], Reply]] = {
@@ -256,6 +256,12 @@ class FakeControlPlane:
         self.artifacts[artifact_id] = {"status": "pending", **body}
         upload = {"url": self.url.removesuffix(STAGE) + "/bucket", "fields": {"key": artifact_id}}
         return Reply(201, {"artifact_id": artifact_id, "status": "pending", "upload": upload})
+
+    def _show_artifact(self, artifact_id: str) -> Reply:
+        found = self.artifacts.get(artifact_id)
+        if found is None:
+            return problem(404, "artifact_not_found")
+        return Reply(200, {"artifact_id": artifact_id, **found})
 
     def _take_object(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Take an upload apart at its boundary, as an object store does."""

@@ -203,6 +203,22 @@ def test_status_shows_everything_but_the_key(
     assert enrolled.key not in result.stdout + result.stderr
 
 
+def test_status_of_an_identity_that_ended_is_6_also_where_no_one_has_beaten_since(
+    control_plane: FakeControlPlane, agent: AgentProcess
+) -> None:
+    agent.enroll(control_plane.mint())
+    agent.run("run", "--once")
+    (enrolled,) = control_plane.agents.values()
+    enrolled.is_revoked = True
+
+    result = agent.run("status")
+
+    assert result.returncode == 6
+    assert "identity       ended" in result.stdout
+    assert "key_revoked" in result.stdout
+    assert enrolled.key not in result.stdout + result.stderr
+
+
 def test_an_identity_is_replaced_only_when_that_is_asked_for(
     control_plane: FakeControlPlane, agent: AgentProcess
 ) -> None:

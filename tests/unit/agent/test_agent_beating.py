@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rollcall_agent import __version__
@@ -149,8 +150,11 @@ def test_a_sequence_that_somebody_else_has_used_ends_the_shared_instance(tmp_pat
     assert [sequence for sequence, _ in sent(stage)][2:] == [8, 9]
 
 
-def test_a_quarantined_copy_says_by_which_name_an_operator_sees_it(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ONLINE, refused(403, "agent_quarantined"))
+@pytest.mark.parametrize("why", [{}, {"quarantine_reason": "clone"}, {"quarantine_reason": 7}])
+def test_a_quarantined_copy_says_by_which_name_an_operator_sees_it(
+    tmp_path: Path, why: dict[str, Any]
+) -> None:
+    stage = Stage(tmp_path, ONLINE, refused(403, "agent_quarantined", **why))
     stage.run()
     seen = hashlib.sha256(str(stage.beats()[-1]["instance"]).encode()).digest()[:8].hex()
     assert stage.lines.warnings[-1].endswith(f" This copy is {seen}.")
@@ -188,15 +192,33 @@ def test_a_new_version_in_place_ends_the_loop_for_the_service_manager_to_start_i
 
 
 def test_quarantine_says_that_two_copies_live_and_what_to_do(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ONLINE, *[refused(403, "agent_quarantined")] * 3, ONLINE)
+    quarantined = refused(
+        403, "agent_quarantined", quarantine_reason="clone", detail="Two copies run."
+    )
+    stage = Stage(tmp_path, ONLINE, *[quarantined] * 3, ONLINE)
     stage.run()
     (warning,) = stage.lines.warnings
-    assert "two copies" in warning
+    assert "Two copies" in warning
+    assert "was copied" in warning
     assert "enroll --replace" in warning
     assert "choose which copy" in warning
     assert stage.clock.sleeps == pytest.approx([60, 60, 120, 120, 60])
     assert set(stage.keys()) == {"rca_key"}
     assert stage.remembered == ["online", "quarantined", "online"]
+
+
+@pytest.mark.parametrize("why", [{"quarantine_reason": "operator"}, {}, {"quarantine_reason": "x"}])
+def test_an_operators_quarantine_is_not_called_a_copy(tmp_path: Path, why: dict[str, Any]) -> None:
+    stage = Stage(tmp_path, ONLINE, refused(403, "agent_quarantined", **why), ONLINE)
+    stage.run()
+    (warning,) = stage.lines.warnings
+    assert "was copied" not in warning
+    assert "two copies" not in warning.lower()
+    assert "ask an operator why" in warning
+    assert "the key is kept" in warning
+    is_told = why == {"quarantine_reason": "operator"}
+    assert ("enroll --replace" in warning) is not is_told
+    assert ("This copy is" in warning) is not is_told
 
 
 @pytest.mark.parametrize(

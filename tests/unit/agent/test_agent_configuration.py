@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rollcall_agent.answers import Answer
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.last_state import Beaten, recall, recall_beaten, recall_instance, remember
 from rollcall_agent.secret import Secret
@@ -13,7 +14,7 @@ from rollcall_agent.status import inspect
 from rollcall_agent.token_sources import find_token
 from rollcall_agent.urls import check_base_url
 
-from tests.unit.agent.fakes import Lines, ScriptedPlane, lost, said
+from tests.unit.agent.fakes import Lines, ScriptedPlane, lost, refused, said
 
 
 def settings(tmp_path: Path, text: str = "", **environment: str) -> Settings:
@@ -151,13 +152,81 @@ def test_a_secret_does_not_show_in_text() -> None:
     assert "rca_key" not in f"{secret} {secret!r} {secret.fingerprint()}"
 
 
+HEALTHY = said(200, {"status": "ok"})
+GOOD = refused(404, "artifact_not_found")
+REVOKED, SUPERSEDED = refused(401, "key_revoked"), refused(401, "key_superseded")
+ONE_KEY = "ROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_1\n"
+TWO_KEYS = f"{ONE_KEY}ROLLCALL_AGENT_PREVIOUS_API_KEY=rca_0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "standing", "exit_code"),
+    [
+        (ONE_KEY, [GOOD], "accepted", ExitCode.OK),
+        (ONE_KEY, [refused(409, "not_active")], "accepted", ExitCode.OK),
+        (ONE_KEY, [refused(403, "scope_missing")], "accepted", ExitCode.OK),
+        (ONE_KEY, [REVOKED], "ended", ExitCode.IDENTITY_ENDED),
+        (ONE_KEY, [SUPERSEDED], "ended", ExitCode.IDENTITY_ENDED),
+        (TWO_KEYS, [SUPERSEDED, GOOD], "accepted", ExitCode.OK),
+        (TWO_KEYS, [SUPERSEDED, SUPERSEDED], "ended", ExitCode.IDENTITY_ENDED),
+        (TWO_KEYS, [refused(401, "key_invalid"), SUPERSEDED], "refused", ExitCode.REFUSED),
+        (ONE_KEY, [refused(403, "agent_quarantined")], "quarantined", ExitCode.REFUSED),
+        (ONE_KEY, [refused(401, "key_expired")], "refused", ExitCode.REFUSED),
+        (ONE_KEY, [refused(404, "agent_not_found")], "refused", ExitCode.REFUSED),
+        (ONE_KEY, [Answer(503)], "unknown", ExitCode.OK),
+        (ONE_KEY, [Answer(401, {"message": "Unauthorized"})], "unknown", ExitCode.OK),
+        (ONE_KEY, [lost()], "unknown", ExitCode.OK),
+        (ONE_KEY, [refused(429, "too_many")], "unknown", ExitCode.OK),
+    ],
+)
+def test_status_asks_what_the_identity_is_good_for(
+    tmp_path: Path,
+    text: str,
+    answers: list[Answer | Exception],
+    standing: str,
+    exit_code: ExitCode,
+) -> None:
+    plane = ScriptedPlane(HEALTHY, *answers)
+    found = inspect(settings(tmp_path, text), "https://cp.example", plane)
+    assert (found.standing, found.exit_code) == (standing, exit_code)
+    assert plane.answers == []
+    assert all(call.method == "GET" for call in plane.calls)
+    assert "rca_" not in json.dumps(vars(found)) + "\n".join(found.lines())
+
+
+@pytest.mark.parametrize("answers", [[lost()], [HEALTHY, lost()], [HEALTHY, Answer(500)]])
+def test_an_identity_that_ended_stays_ended_where_no_one_answers(
+    tmp_path: Path, answers: list[Answer | Exception]
+) -> None:
+    configured = settings(tmp_path, ONE_KEY)
+    remember(configured.state_file(), "ended", "It was revoked.", 0, Beaten("agt_1", 60))
+    found = inspect(configured, "https://cp.example", ScriptedPlane(*answers))
+    assert (found.standing, found.why) == ("ended", "It was revoked.")
+    assert found.exit_code is ExitCode.IDENTITY_ENDED
+    again = inspect(configured, "https://cp.example", ScriptedPlane(HEALTHY, GOOD))
+    assert again.exit_code is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [("operator", "Quarantined by an operator."), ("clone", "two copies"), (None, "Quarantined.")],
+)
+def test_status_says_why_an_agent_is_quarantined(
+    tmp_path: Path, why: str | None, words: str
+) -> None:
+    answer = refused(403, "agent_quarantined", quarantine_reason=why)
+    found = inspect(settings(tmp_path, ONE_KEY), "https://x", ScriptedPlane(HEALTHY, answer))
+    assert words in found.why
+    assert ("copies" in found.why) == (why == "clone")
+
+
 def test_status_shows_all_but_the_key_and_ends_with_what_a_script_wants(tmp_path: Path) -> None:
     text = "ROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_key\n"
     configured = settings(tmp_path, text)
     remember(configured.state_file(), "online", "Online.", 1_700_000_000)
     url = "https://cp.example"
 
-    healthy = inspect(configured, url, ScriptedPlane(said(200, {"status": "ok"})))
+    healthy = inspect(configured, url, ScriptedPlane(HEALTHY, GOOD))
     silent = inspect(configured, url, ScriptedPlane(lost("no connection")))
     fresh = inspect(settings(tmp_path), None, None)
 
