@@ -37,8 +37,8 @@ _NEXT: Final = {
     "facts_too_soon": "nothing, the facts are sent later",
     "scope_missing": "ask an operator to grant this agent the scope",
     "not_active": "start `rollcall-agent run` first: the first heartbeat opens this route",
-    "artifact_too_large": "the control plane takes no artifact of this size",
-    "artifact_type_refused": "choose a --content-type that the control plane takes",
+    "artifact_too_large": "the control plane accepts no artifact of this size",
+    "artifact_type_refused": "choose a --content-type that the control plane accepts",
     "too_many_artifacts": "wait, and upload fewer files at once",
     "heartbeat_too_soon": "nothing, if the agent was just restarted; else check that only one "
     "agent runs on this host",

@@ -11,6 +11,7 @@ from rollcall_agent.advice import BY_OPERATOR, quarantine_reason
 from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.client import Call, Caller, agent_path
 from rollcall_agent.clock import Clock
+from rollcall_agent.clock_skew import SkewWatch
 from rollcall_agent.enrollment import identity_of
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.heartbeat import LONGEST_INTERVAL, Heartbeat, State, Step, is_accepted
@@ -96,6 +97,7 @@ class Beating:
     def __post_init__(self) -> None:
         interval = self.beaten.interval if self.beaten is not None else self.interval
         self.heartbeat = self.begin(self.identity.agent_id, interval)
+        self._skew = SkewWatch(self.say)
         self._answered_at = 0.0
         self._remembered_instance: str | None = None
         note = self.errands.splitting.note
@@ -194,6 +196,7 @@ class Beating:
     def _follow(self, answer: Answer) -> None:
         """Do what an accepted beat's answer asks for."""
         errands = self.errands
+        self._skew.look(answer, self.clock.now())
         errands.upgrader.accepted()
         # Before the rotation: the facts go with the key that has just been accepted.
         errands.reporting.accepted(self.identity, answer, self.instance.name)

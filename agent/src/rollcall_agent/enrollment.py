@@ -18,6 +18,7 @@ from typing import Final
 from rollcall_agent import names
 from rollcall_agent.answers import Answer
 from rollcall_agent.client import Call, Caller
+from rollcall_agent.clock_skew import SkewWatch
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.former import Former
@@ -116,6 +117,7 @@ class Enrollment:
         idempotency_key = self._remember_attempt(file, ask)
         answer = self._exchange(file, ask, idempotency_key, is_new=is_new)
         identity = identity_of(answer)
+        SkewWatch(self.say).look(answer, self.retry.clock.now())
         name = clean(answer.text("name") or "", 128)
         persisted = self._persist(file, ask, identity, name)
         return Enrolled(identity, name, persisted, interval_of(answer))

@@ -195,7 +195,7 @@ def _refuse_size(path: Path, size: int) -> None:
     if size > LARGEST:
         raise _unusable(
             path,
-            f"It has {size} bytes, and the control plane takes at most {LARGEST} "
+            f"It has {size} bytes, and the control plane accepts at most {LARGEST} "
             f"({LARGEST // 1024**2} MiB). Next: compress it, or split it.",
         )
 

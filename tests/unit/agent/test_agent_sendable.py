@@ -58,7 +58,7 @@ NO_FILES: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: path.symlink_to(path), "Cannot read"),
     (lambda path: path.symlink_to("."), "It is a folder"),
     (lambda _: None, "There is no such file"),
-    (_sparse, "5368709120 bytes, and the control plane takes at most 104857600 (100 MiB)"),
+    (_sparse, "5368709120 bytes, and the control plane accepts at most 104857600 (100 MiB)"),
 ]
 
 

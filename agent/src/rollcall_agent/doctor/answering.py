@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from rollcall_agent.answers import PROBLEM_TYPE
+from rollcall_agent.clock_skew import SET_THE_CLOCK, in_words
 from rollcall_agent.doctor.check import Check, failed, ok, skipped, warning
 from rollcall_agent.doctor.servers import Proxy, Server
 from rollcall_agent.doctor.wire import (
@@ -86,9 +87,7 @@ def judge_clock(fetched: Fetched | None) -> Check:
     if fetched is None or there is None:
         return skipped(CLOCK, "Nobody answered who tells the time")
     skew = fetched.at - there
-    way = "ahead" if skew > 0 else "behind"
-    what = f"This host's clock is {abs(skew):.0f} s {way} of the control plane's"
-    todo = "set the clock, and let it be kept (systemd-timesyncd, chrony, or the host's own way)"
+    what, todo = in_words(skew), SET_THE_CLOCK
     if abs(skew) > SKEW_FAILS:
         return failed(CLOCK, what, todo)
     if abs(skew) > SKEW_WARNS:

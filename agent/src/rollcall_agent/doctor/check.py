@@ -35,8 +35,14 @@ class Check:
 
     def line(self) -> str:
         """Describe it for a person."""
-        todo = f" Next: {clean(self.next)}." if self.next else ""
-        return f"{self.outcome:<8} {self.name:<13} {clean(self.what)}.{todo}"
+        todo = f" Next: {_sentence(self.next)}" if self.next else ""
+        return f"{self.outcome:<8} {self.name:<13} {_sentence(self.what)}{todo}"
+
+
+def _sentence(text: str) -> str:
+    """End a text with one full stop, whether it has one already or not."""
+    cleaned = clean(text)
+    return cleaned if cleaned.endswith(".") else f"{cleaned}."
 
 
 @dataclass(frozen=True)

@@ -247,9 +247,9 @@ def test_whatever_else_answers_is_told_apart(answer: Fetched | Exception, words:
     [
         (0, Outcome.OK, "The clock is right"),
         (-1.9, Outcome.OK, "The clock is right"),
-        (30, Outcome.OK, "30 s ahead"),
-        (31, Outcome.WARNING, "31 s ahead"),
-        (-31, Outcome.WARNING, "31 s behind"),
+        (30, Outcome.OK, "30 s ahead of the control plane's."),
+        (31, Outcome.WARNING, "31 s ahead of the control plane's."),
+        (-31, Outcome.WARNING, "31 s behind the control plane's."),
         (300, Outcome.WARNING, "300 s ahead"),
         (301, Outcome.FAILED, "301 s ahead"),
         (-86400, Outcome.FAILED, "86400 s behind"),
