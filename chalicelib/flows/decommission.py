@@ -54,7 +54,12 @@ def by_agent(
             if request.successor is not None
             else None
         )
-        if successor is None or successor.environment != row.environment:
+        if (
+            successor is None
+            or request.successor is None
+            or request.successor.keeps_own_name
+            or successor.environment != row.environment
+        ):
             name = str(successor.name) if successor is not None else None
             is_done = _write(origin, row, request.note, seen)
         else:

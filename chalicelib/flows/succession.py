@@ -27,10 +27,14 @@ _PART = "former_"
 
 
 class Successor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The host's next identity, and its runtime key: whoever names it must hold that, too."""
+    """The host's next identity, and its runtime key, which the host must hold as well.
+
+    It gets the former's name, unless it `keeps_own_name`.
+    """
 
     agent_id: AgentId
     runtime_key: Annotated[str, msgspec.Meta(pattern=r"\A[\x21-\x7e]+\Z", max_length=1024)]
+    keeps_own_name: bool = False
 
     def __repr__(self) -> str:
         """Without the key: a traceback must not show it."""
@@ -41,7 +45,8 @@ def find(origin: Origin, former: AgentIdentityItem, wanted: Successor) -> AgentI
     """The successor's identity, as it is now.
 
     Raises:
-        Conflict: there is no such live agent, the key is not its own, or it is the former itself.
+        Conflict: there is no such live agent, the key is not its own, it is the former itself, or
+            it is of another machine: then the host may be a copy, and the former another's.
     """
     presence = agent_presence.find(origin.organization, wanted.agent_id)
     digest = opaque.digest(wanted.runtime_key)
@@ -53,6 +58,9 @@ def find(origin: Origin, former: AgentIdentityItem, wanted: Successor) -> AgentI
         or row.agent_id == former.agent_id
     ):
         raise Conflict("The successor is no live agent with this key.", code="successor_refused")
+    machine, former_machine = row.machine_fingerprint, former.machine_fingerprint
+    if machine is not None and former_machine is not None and machine != former_machine:
+        raise Conflict("The two are not two agents of one machine.", code="not_same_machine")
     return row
 
 

@@ -203,6 +203,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
                 for bad in [None, *NO_TEXT, *LONG, *CONTROLS, "", "a b", "é"]
             ),
             {"agent_id": "agt_" + "0" * 20, "runtime_key": "rca_x", "more": 1},
+            {"agent_id": "agt_" + "0" * 20, "runtime_key": "rca_x", "keeps_own_name": 1},
         ],
     },
     "RevokeTokenRequest": {"cascade": NO_FLAG, "note": NO_NOTE},

@@ -136,3 +136,23 @@ def test_a_rename_at_that_moment_leaves_no_name_behind(
         assert hand_over(former, new).status == 200
     kept = "db-1" if renamed == "former" else "web-1"
     assert (name_of(tenant, new), names_of(tenant)) == (kept, [kept])
+
+
+def test_an_agent_that_keeps_its_own_name_frees_the_formers(tenant: Tenant, former: Host) -> None:
+    new = again(tenant, name="db-1")
+    assert hand_over(former, new, keeps_own_name=True).body["successor_name"] == "db-1"
+    assert names_of(tenant) == ["db-1"]
+
+
+def test_a_copy_on_another_machine_does_not_end_the_original(
+    tenant: Tenant, clock: FrozenClock, former: Host
+) -> None:
+    for named in ({}, {"keeps_own_name": True}):
+        refused = hand_over(former, again(tenant, machine_id="another"), **named)
+        assert (refused.status, refused.code) == (409, "not_same_machine")
+    clock.advance(seconds=60)
+    assert former.beat().status == 200
+
+
+def test_a_host_whose_machine_is_not_known_is_believed(tenant: Tenant, former: Host) -> None:
+    assert hand_over(former, again(tenant, machine_id=None)).status == 200

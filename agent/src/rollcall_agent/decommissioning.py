@@ -37,14 +37,20 @@ class Ending:
     code: str | None = None
 
     def run(
-        self, identity: Identity, note: str | None = None, successor: Identity | None = None
+        self,
+        identity: Identity,
+        note: str | None = None,
+        successor: Identity | None = None,
+        *,
+        keeps_own_name: bool = False,
     ) -> Answer | None:
         """End it with the key that is shown, or with the other one of a rotation under way.
 
         Args:
             identity: of the agent that ends.
             note: why, for the record.
-            successor: the host's next identity, which is to have the agent's name.
+            successor: the host's next identity.
+            keeps_own_name: whether that one is not to have the agent's name.
 
         Returns:
             The answer; None where the agent had ended before.
@@ -56,7 +62,7 @@ class Ending:
             body["instance"] = self.instance
         if successor is not None:
             named = {"agent_id": successor.agent_id, "runtime_key": successor.key.reveal()}
-            body["successor"] = named
+            body["successor"] = {**named, **({"keeps_own_name": True} if keeps_own_name else {})}
         try:
             return self._ask(identity.agent_id, identity.key, body)
         except _KeyRefusedError as refusal:

@@ -30,7 +30,16 @@ FORMER_URL: Final = "ROLLCALL_FORMER_API_BASE_URL"
 FORMER_LEAVES_NAME: Final = "ROLLCALL_FORMER_LEAVES_NAME"
 _ALL: Final = (FORMER_ID, FORMER_KEY, FORMER_OTHER_KEY, FORMER_URL, FORMER_LEAVES_NAME)
 # A control plane that is older does not know that an agent may name its successor.
-_NO_SUCCESSION: Final = frozenset({"validation_failed", "successor_refused"})
+_NO_SUCCESSION: Final = "validation_failed"
+# This host may be a copy, and the former agent the original's: then it is not simply to be ended.
+_OF_COPIES: Final = {
+    "not_same_machine": "it is another machine's, of which this host may be a copy. Next: nothing; "
+    "if that machine is gone, an operator ends it with: rollcall agent decommission FORMER",
+    "agent_quarantined": "it is quarantined. Next: an operator ends it with: rollcall agent "
+    "decommission FORMER; or, if this host is a copy, lets the original go on with: rollcall agent "
+    "release FORMER keep",
+    "agent_split": "it goes on as the other copy of this host. Next: nothing.",
+}
 _UNKNOWN: Final = "agent_not_found"
 NOTE: Final = "the host has enrolled again"
 
@@ -115,7 +124,7 @@ class FormerEnding:
     def _end(self, former: Former, identity: Identity) -> tuple[bool, str | None]:
         """Return whether there is nothing left to do here, and the present agent's name."""
         agent_id = former.identity.agent_id
-        is_here = former.leaves_name and former.url == self.url
+        is_here, ending = former.url == self.url, None
         try:
             with self.connect(former.url) as plane:
                 ending = Ending(plane, self.retry, self.say, self.instance_of(agent_id))
@@ -123,33 +132,37 @@ class FormerEnding:
         except AgentError as error:
             # Where no answer came, or none of the control plane's, the next start asks again.
             is_final = error.exit_code in {ExitCode.REFUSED, ExitCode.IDENTITY_ENDED}
-            later = "" if is_final else " The next start of the agent tries again."
-            self.say.warn(
-                f"the former agent {agent_id} has not ended ({error.line}){later} "
-                f"An operator ends it with: {self._command(former, identity, is_here)}"
-            )
+            then = _OF_COPIES.get(ending.code or "") if ending is not None else None
+            if then is None:
+                later = "" if is_final else "the next start of the agent tries again, or "
+                command = self._command(former, identity, is_here)
+                then = f"({error.line}) {later}an operator ends it with: {command}"
+            said = then.replace("FORMER", agent_id)
+            self.say.warn(f"the former agent {agent_id} has not ended: {said}")
             return is_final, None
         name = clean(said or "", 128) or None
         self.say.note(
             f"The former agent {agent_id} has ended."
-            + (f" This host keeps the name {name}." if name and is_here else "")
+            + (f" This host keeps the name {name}." if name and former.leaves_name else "")
         )
         return True, name
 
     def _ask(self, ending: Ending, former: Former, successor: Identity | None) -> str | None:
         try:
-            answer = ending.run(former.identity, NOTE, successor)
+            answer = ending.run(
+                former.identity, NOTE, successor, keeps_own_name=not former.leaves_name
+            )
         except AgentError:
             if ending.code == _UNKNOWN:
                 return None
-            if successor is None or ending.code not in _NO_SUCCESSION:
+            if successor is None or ending.code != _NO_SUCCESSION:
                 raise
             answer = ending.run(former.identity, NOTE)
         return answer.text("successor_name") if answer is not None else None
 
     def _command(self, former: Former, identity: Identity, is_here: bool) -> str:
         agent_id = former.identity.agent_id
-        if is_here and self.has_machine_id:
+        if is_here and former.leaves_name and self.has_machine_id:
             return f"rollcall agent replace {identity.agent_id} --former {agent_id}"
         return f"rollcall agent decommission {agent_id}"
 

@@ -163,8 +163,10 @@ class FakeControlPlane:
         successor = self.agents.get(named["agent_id"])
         if successor is None or successor.is_revoked or successor.key != named["runtime_key"]:
             return problem(409, "successor_refused")
-        agent.is_revoked, successor.name = True, agent.name
-        said = {"agent_id": agent.agent_id, "status": "revoked", "successor_name": agent.name}
+        agent.is_revoked = True
+        if not named.get("keeps_own_name"):
+            successor.name = agent.name
+        said = {"agent_id": agent.agent_id, "status": "revoked", "successor_name": successor.name}
         return Reply(200, said)
 
     def live(self) -> list[Agent]:

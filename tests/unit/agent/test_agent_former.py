@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rollcall_agent.answers import Answer
@@ -117,22 +118,43 @@ def test_the_other_key_of_a_rotation_ends_it_too(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [refused(403, "agent_quarantined"), refused(409, "agent_split"),
-                refused(403, "scope_missing")],
-)  # fmt: skip
+    "refusal",
+    [refused(403, "scope_missing"), refused(401, "key_expired"), refused(409, "successor_refused")],
+)
 def test_a_refusal_is_told_with_the_one_command_and_not_repeated(
     host: Host, refusal: Answer
 ) -> None:
     host.enroll(CREATED)
-    assert host.end(refusal) is None
+    # A key that is refused gives way to the other one of a rotation.
+    assert host.end(*[refusal] * (2 if refusal.status == 401 else 1)) is None
     (warning,) = host.lines.warnings
     assert warning.endswith("ends it with: rollcall agent replace agt_2 --former agt_1")
     assert host.noted is None
 
 
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (refused(403, "agent_quarantined"), "rollcall agent release agt_1 keep"),
+        (refused(409, "agent_split"), "goes on as the other copy"),
+        (refused(409, "not_same_machine"), "this host may be a copy"),
+    ],
+)
+def test_where_this_host_may_be_the_copy_the_original_is_left_alone(
+    host: Host, refusal: Answer, words: str
+) -> None:
+    host.enroll(CREATED)
+    assert host.end(refusal) is None
+    (warning,) = host.lines.warnings
+    assert words in warning
+    assert "--former" not in warning
+    assert len(host.plane.calls) == 1
+    assert host.noted is None
+
+
 def test_without_a_machine_id_the_command_is_the_one_that_needs_none(host: Host) -> None:
     host.enroll(CREATED)
-    host.end(refused(403, "agent_quarantined"), has_machine_id=False)
+    host.end(refused(403, "scope_missing"), has_machine_id=False)
     assert host.lines.warnings[0].endswith("rollcall agent decommission agt_1")
 
 
@@ -166,14 +188,10 @@ def test_another_token_gives_the_former_up_with_a_word(host: Host) -> None:
     assert host.noted.identity.agent_id == "agt_2"
 
 
-@pytest.mark.parametrize(
-    "refusal", [refused(400, "validation_failed"), refused(409, "successor_refused")]
-)
-def test_where_no_successor_is_taken_the_former_ends_all_the_same(
-    host: Host, refusal: Answer
-) -> None:
+def test_a_control_plane_that_knows_no_successor_ends_the_former_all_the_same(host: Host) -> None:
     host.enroll(CREATED)
-    host.end(refusal, said(200, {"agent_id": "agt_1", "status": "revoked"}))
+    ended = said(200, {"agent_id": "agt_1", "status": "revoked"})
+    host.end(refused(400, "validation_failed"), ended)
     assert "successor" not in (host.plane.calls[-1].body or {})
     assert (host.noted, host.lines.warnings) == (None, [])
 
@@ -191,8 +209,10 @@ def test_a_name_that_the_former_has_is_left_to_the_new_agent(host: Host) -> None
 
 def test_a_name_that_was_free_stays(host: Host) -> None:
     host.enroll(said(201, {"agent_id": "agt_2", "runtime_key": "r", "name": "db-1"}), name="db-1")
-    host.end(said(200, {"agent_id": "agt_1", "status": "revoked"}))
-    assert "successor" not in (host.plane.calls[-1].body or {})
+    host.end(said(200, {"agent_id": "agt_1", "status": "revoked", "successor_name": "db-1"}))
+    body: Any = host.plane.calls[-1].body
+    assert body["successor"]["keeps_own_name"] is True
+    assert "keeps the name" not in host.lines.notes[-1]
 
 
 def test_a_taken_name_is_refused_where_nothing_is_replaced(host: Host) -> None:
