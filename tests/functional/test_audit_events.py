@@ -88,6 +88,8 @@ def live(api: Api, jobs: Stream) -> None:
     for wish, content in ((good, b"good"), (bad, b"not what was said")):
         announced = host.call("POST", "/artifacts", wish).body["artifact_id"]
         workers.verify(put_incoming(tenant, host.agent_id, announced, content), None)
+    again = {**good, "metadata": {"case": "köln"}}
+    assert host.call("POST", "/artifacts", again).body["deduplicated"]
     tenant.call("PATCH", f"/agents/{host.agent_id}", {"name": "other", "labels": {"a": "b"}})
     tenant.call("POST", f"/agents/{host.agent_id}/revoke", {"note": "gone"})
     tenant.call("POST", f"{path}/revoke", {"cascade": True, "note": "leaked"})
