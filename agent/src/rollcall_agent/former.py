@@ -2,7 +2,7 @@
 
 The new identity is on disk first, and what is needed to end the former is written by the same
 rename. So a host that is killed at any step has an identity that works, and what was left undone is
-done by the next ``enroll`` or ``run``.
+done by the same command again, or by the next ``run`` or ``decommission``.
 """
 
 from __future__ import annotations

@@ -203,6 +203,24 @@ def test_status_shows_everything_but_the_key(
     assert enrolled.key not in result.stdout + result.stderr
 
 
+def test_a_former_agent_that_could_not_be_ended_ends_with_the_present_one(
+    control_plane: FakeControlPlane, agent: AgentProcess
+) -> None:
+    agent.enroll(control_plane.mint())
+    busy = problem(503, "contention")
+    waits = Reply(503, busy.body, {**busy.headers, "Retry-After": "600"})
+    control_plane.script.append(("/decommission", waits))
+
+    replaced = agent.run("enroll", "--replace", token=control_plane.mint())
+
+    assert replaced.returncode == 0
+    assert "the next start of the agent tries again" in replaced.stderr
+    assert len(control_plane.live()) == 2
+    assert agent.run("decommission", "--yes").returncode == 0
+    assert control_plane.live() == []
+    assert "rca_" not in agent.config.read_text()
+
+
 def test_status_of_an_identity_that_ended_is_6_also_where_no_one_has_beaten_since(
     control_plane: FakeControlPlane, agent: AgentProcess
 ) -> None:

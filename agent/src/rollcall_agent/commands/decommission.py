@@ -11,6 +11,7 @@ import typer
 
 from rollcall_agent import last_state
 from rollcall_agent.clock import SystemClock
+from rollcall_agent.commands.enroll import end_former
 from rollcall_agent.commands.options import Config, Timeout, Url
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, require_identity, retry_for
@@ -33,8 +34,10 @@ def decommission(
         identity = require_identity(settings)
         if not yes:
             _ask_for_leave(identity.agent_id)
-        clock = SystemClock()
-        with closing(connect(settings, settings.base_url(url), clock)) as plane:
+        clock, base_url = SystemClock(), settings.base_url(url)
+        # Its key would stay on the host, and nothing on the host could end it any more.
+        end_former(settings, base_url, identity, say)
+        with closing(connect(settings, base_url, clock)) as plane:
             retry = retry_for(clock, say, timeout)
             instance = last_state.recall_instance(settings.state_file(), identity.agent_id)
             Decommissioning(settings.path, plane, retry, say, instance).run(identity, note)

@@ -25,7 +25,7 @@ from rollcall_agent.facts.of_settings import described_by
 from rollcall_agent.former import FormerEnding
 from rollcall_agent.retry import Retry
 from rollcall_agent.say import Say
-from rollcall_agent.settings import Settings
+from rollcall_agent.settings import Identity, Settings
 from rollcall_agent.token_sources import find_token
 from rollcall_agent.urls import check_base_url
 
@@ -79,7 +79,7 @@ def enroll_with(settings: Settings, ask: Ask, plane: Caller, retry: Retry, say: 
             f"{SAFE_TO_REPEAT}",
             ExitCode.NOT_PERSISTED,
         )
-    name = _end_former(settings, ask, enrolled, say)
+    name = end_former(settings, ask.base_url, enrolled.identity, say)
     if name and (enrolled.name is not None or ask.former is not None):
         enrolled = changed(enrolled, name=name)
     say_enrolled(enrolled, settings, say)
@@ -91,7 +91,12 @@ def enroll_with(settings: Settings, ask: Ask, plane: Caller, retry: Retry, say: 
     return enrolled
 
 
-def _end_former(settings: Settings, ask: Ask, enrolled: Enrolled, say: Say) -> str | None:
+def end_former(settings: Settings, base_url: str, identity: Identity, say: Say) -> str | None:
+    """End the identity that this host had before, where the env file notes one.
+
+    Returns:
+        What the control plane calls the present agent now, where it said so.
+    """
     clock = SystemClock()
 
     def connecting(url: str) -> AbstractContextManager[Caller]:
@@ -99,7 +104,7 @@ def _end_former(settings: Settings, ask: Ask, enrolled: Enrolled, say: Say) -> s
         return closing(connect(settings, checked, clock))
 
     retry = retry_for(clock, say, ENDING_SECONDS)
-    return former_ending(settings, ask.base_url, connecting, retry, say).run(enrolled.identity)
+    return former_ending(settings, base_url, connecting, retry, say).run(identity)
 
 
 def _own_url(settings: Settings) -> str | None:
