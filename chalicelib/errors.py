@@ -64,6 +64,22 @@ class NotFound(DomainError):
     title = "Not found"
 
 
+class MethodNotAllowed(DomainError):
+    """There is the path, and not with this method.
+
+    Args:
+        allowed: the methods that it has.
+    """
+
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"Here are {', '.join(allowed)} and no other method.")
+        self.allowed = allowed
+
+
 class Conflict(DomainError):
     """The request is valid and the present state refuses it."""
 

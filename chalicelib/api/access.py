@@ -40,6 +40,7 @@ class Access(msgspec.Struct, frozen=True):
         while_deleting: also while that is being deleted.
         ended: also where that has ended and left the lists: asking twice finds the same end.
         in_view: the credential may stand in the body, which the view reads first.
+        head: HEAD is answered, too: as GET, without the body.
     """
 
     families: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Access(msgspec.Struct, frozen=True):
     while_deleting: bool = False
     ended: bool = False
     in_view: bool = False
+    head: bool = False
 
 
 def _path(kind: Kind) -> Place:
@@ -78,6 +80,8 @@ def _deletes(kind: Kind) -> Access:
 
 
 _ANYBODY = Access()
+_FOR_MACHINES = Access(head=True)
+"""What monitors and downloaders ask for, who send HEAD before GET, or in its place."""
 A_PERSON = Access((SESSION,), while_deleting=True)
 """A person may look after themselves, and leave, also where the organization is being deleted."""
 
@@ -160,14 +164,14 @@ MODULES: dict[str, dict[str, Access]] = {
         ),
     },
     "health": {
-        "GET /healthz": _ANYBODY,
-        "GET /readyz": _ANYBODY,
+        "GET /healthz": _FOR_MACHINES,
+        "GET /readyz": _FOR_MACHINES,
     },
     "install": {
-        "GET /install/install.sh": _ANYBODY,
-        "GET /install/install.ps1": _ANYBODY,
-        "GET /agent/manifest": _ANYBODY,
-        "GET /agent/binary": _ANYBODY,
+        "GET /install/install.sh": _FOR_MACHINES,
+        "GET /install/install.ps1": _FOR_MACHINES,
+        "GET /agent/manifest": _FOR_MACHINES,
+        "GET /agent/binary": _FOR_MACHINES,
     },
     "jobs": {
         "GET /api/v1/jobs/{job_id}": Access(
@@ -295,3 +299,15 @@ MODULES: dict[str, dict[str, Access]] = {
 ROUTES: dict[str, Access] = {
     route: access for rows in MODULES.values() for route, access in rows.items()
 }
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""All that API Gateway knows."""
+
+
+def allowed_methods() -> dict[str, tuple[str, ...]]:
+    """The methods of each path, in order: those of the table, and OPTIONS."""
+    found: dict[str, set[str]] = {}
+    for route, access in ROUTES.items():
+        method, path = route.split(" ", 1)
+        found.setdefault(path, {"OPTIONS"}).update({method, "HEAD"} if access.head else {method})
+    return {path: tuple(sorted(methods)) for path, methods in found.items()}

@@ -12,10 +12,11 @@ from chalicelib.api.problems import answer
 from chalicelib.api.views import Api
 from chalicelib.errors import Malformed
 from chalicelib.evidence.envelope import rfc3339
+from chalicelib.fields import PRINTABLE, PRINTABLE_RULE, matching
 from chalicelib.flows import audit_trail
 from chalicelib.flows.audit_trail import AuditQuery
 
-_Text = Annotated[str, msgspec.Meta(pattern=r"\A[\x20-\x7e]+\Z", max_length=256)]
+_Text = Annotated[str, matching(PRINTABLE, PRINTABLE_RULE, max_length=256)]
 api = Api(__name__)
 
 

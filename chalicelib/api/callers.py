@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MESSAGES = {
     "credential_missing": "This route needs an Authorization: Bearer credential.",
+    "credential_ambiguous": "The request has several Authorization headers. Send one.",
     "wrong_credential_family": "A credential of this family is not accepted on this route.",
     "key_expired": "The runtime key has expired.",
     "key_wrong_agent": "The runtime key belongs to another agent.",
@@ -84,13 +85,14 @@ def opaque_claims(raw: str, family: "OpaqueFamily") -> "OpaqueClaims":
     return outcome.claims
 
 
-def rejected(reason: str) -> Unauthenticated:
-    """The answer to a credential that is worth nothing.
+def rejected(reason: str, detail: str | None = None) -> Unauthenticated:
+    """The answer to a credential that is worth nothing; `detail` says more than the reason does.
 
     Junk costs a metric and no request: a flood of it must not cost money or hide evidence.
     """
     count("CredentialRejected", reason=reason)
-    return Unauthenticated(_MESSAGES.get(reason, "The credential was not accepted."), code=reason)
+    said = detail or _MESSAGES.get(reason, "The credential was not accepted.")
+    return Unauthenticated(said, code=reason)
 
 
 def origin_of(

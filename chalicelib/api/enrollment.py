@@ -116,7 +116,7 @@ def _token_of(request: Request, in_body: str | None) -> tuple[Origin, OpaqueClai
     Raises:
         Unauthenticated: none, another family's, or junk. No request was made.
     """
-    bearer = bearers.in_header(request) if in_body is None else Bearer(in_body)
+    bearer = bearers.in_header(request) if in_body is None else Bearer(bearers.checked(in_body))
     if bearer is None:
         raise rejected("credential_missing")
     family_of(bearer.raw, (ENROLLMENT_TOKEN,))

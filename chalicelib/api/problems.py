@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from chalice import Response
 
-from chalicelib.errors import DomainError, Wait
+from chalicelib.errors import DomainError, MethodNotAllowed, Wait
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -24,6 +24,8 @@ def problem(error: DomainError, request_id: str) -> Response:
     headers = {"Content-Type": "application/problem+json", **_NO_STORE}
     if isinstance(error, Wait):
         headers["Retry-After"] = str(error.seconds)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)  # RFC 9110, section 15.5.6 wants it
     if error.status == 401:  # noqa: PLR2004 - RFC 9110, section 11.6.1 wants the challenge
         headers["WWW-Authenticate"] = 'Bearer realm="rollcall"'
     return Response(msgspec.json.encode(body).decode(), headers, error.status)

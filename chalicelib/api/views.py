@@ -11,10 +11,10 @@ from typing import Any
 from chalice import Chalice, Response
 from chalice.app import Request
 
-from chalicelib.api.access import MODULES, ROUTES, Access
+from chalicelib.api.access import METHODS, MODULES, ROUTES, Access, allowed_methods
 from chalicelib.api.authentication import authenticate
 from chalicelib.api.problems import problem
-from chalicelib.errors import DomainError, Unavailable
+from chalicelib.errors import DomainError, MethodNotAllowed, Unavailable
 from chalicelib.telemetry import logger
 
 _AFTER_A_DEFECT = 30
@@ -76,10 +76,16 @@ def register(app: Chalice) -> None:
     for module, rows in MODULES.items():
         for route, access in rows.items():
             method, path = route.split(" ", 1)
+            methods = [method, "HEAD"] if access.head else [method]
             # With no content types of its own, Chalice leaves it to us to refuse one.
-            app.route(path, methods=[method], content_types=[], name=f"{module}.{method}")(
+            app.route(path, methods=methods, content_types=[], name=f"{module}.{method}")(
                 _guarded(app, module, route, access)
             )
+    for path, allowed in allowed_methods().items():
+        others = [method for method in METHODS if method == "OPTIONS" or method not in allowed]
+        app.route(path, methods=others, content_types=[], name="other_methods")(
+            _other_methods(app, path, allowed)
+        )
 
 
 def view_of(module: str, route: str) -> View:
@@ -97,15 +103,40 @@ def _guarded(app: Chalice, module: str, route: str, access: Access) -> View:
         try:
             caller = authenticate(request, route, access, arguments)
             more: dict[str, Any] = {} if caller is None else {"caller": caller}
-            return view_of(module, route)(**more, **arguments)
+            answer = view_of(module, route)(**more, **arguments)
         except DomainError as error:
             _log(route, request_id, error)
-            return problem(error, request_id)
+            answer = problem(error, request_id)
         except Exception:  # noqa: BLE001 - the last stop: nothing may escape unrendered
             logger.exception("view failed", route=route, request_id=request_id)
-            return problem(_ours(), request_id)
+            answer = problem(_ours(), request_id)
+        return _without_body(answer) if request.method == "HEAD" else answer
 
     return guarded
+
+
+def _other_methods(app: Chalice, path: str, allowed: tuple[str, ...]) -> View:
+    """The view of a path's other methods: it says which there are, and looks at nothing.
+
+    OPTIONS is answered without any Access-Control header: no other site's page may call.
+    """
+
+    def other(**_arguments: str) -> Response:
+        request = app.current_request
+        if request.method == "OPTIONS":
+            return Response("", {"Allow": ", ".join(allowed), "Cache-Control": "no-store"}, 204)
+        error = MethodNotAllowed(allowed)
+        request_id = str(request.context.get("requestId", ""))
+        _log(f"{request.method} {path}", request_id, error)
+        answer = problem(error, request_id)
+        return _without_body(answer) if request.method == "HEAD" else answer
+
+    return other
+
+
+def _without_body(answer: Response) -> Response:
+    answer.body = ""
+    return answer
 
 
 def _ours() -> Unavailable:

@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 
+from chalicelib import names
 from chalicelib.errors import DomainError, Forbidden, Gone, Unauthenticated
 from chalicelib.store.enrollment_tokens import ACTIVE, REVOKED, EnrollmentTokenItem
 
@@ -54,7 +55,7 @@ def wrong_host(
     row: EnrollmentTokenItem, *, hostname: str | None, source_address: str | None
 ) -> DomainError | None:
     """Refuses a host that the token was not minted for."""
-    if row.hostname and row.hostname != (hostname or "").lower():
+    if row.hostname and names.same_host(row.hostname) != names.same_host(hostname or ""):
         return Forbidden(
             "The enrollment token was minted for another hostname.", code="hostname_mismatch"
         )

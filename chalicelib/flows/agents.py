@@ -5,7 +5,7 @@ from itertools import islice
 
 import msgspec
 
-from chalicelib import ids
+from chalicelib import ids, names
 from chalicelib.errors import Conflict, Malformed, NotFound
 from chalicelib.evidence.events import AgentUpdated
 from chalicelib.evidence.record import Origin, success
@@ -158,7 +158,8 @@ def _is_wanted(agent: Agent, wanted: AgentFilter) -> bool:
     if wanted.label is None:
         return True
     key, value = wanted.label
-    return bool((agent.identity.labels or {}).get(key) == value)
+    labels = agent.identity.labels or {}
+    return key in labels and names.normal(labels[key]) == names.normal(value)
 
 
 def _agent(identity: AgentIdentityItem, presence: AgentPresenceItem | None, now: int) -> Agent:
@@ -201,7 +202,7 @@ def _change(origin: Origin, row: AgentIdentityItem, request: UpdateAgentRequest)
     name = request.name if request.name is not None else str(row.name)
     labels = request.labels if request.labels is not None else dict(row.labels or {})
     transaction = Transaction()
-    if name.lower() != str(row.name).lower():
+    if names.folded(name) != names.folded(str(row.name)):
         where = {"environment": str(row.environment)}
         agent_identities.release_name(
             transaction, origin.organization, row.agent_id, name=str(row.name), **where

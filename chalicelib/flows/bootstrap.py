@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from chalicelib import ids
+from chalicelib import fields, ids
 from chalicelib.credentials import organization_key
 from chalicelib.credentials.opaque import digest
 from chalicelib.credentials.password import Passwords, check_new
 from chalicelib.errors import Conflict, Malformed, Unavailable
 from chalicelib.evidence.events import OrganizationBootstrapped
 from chalicelib.evidence.record import Evidence, Origin, success
-from chalicelib.fields import Username
+from chalicelib.fields import DisplayName, Username
 from chalicelib.flows import environments, projects
 from chalicelib.permissions import Role
 from chalicelib.store import audit_records, organizations, people
@@ -69,10 +69,18 @@ def bootstrap(
         passwords: hashes the admin's password.
 
     Raises:
-        Malformed: the admin's name or password cannot be used.
+        Malformed: a name, or the admin's password, cannot be used.
         Conflict: somebody has that name; nothing was made.
         Unavailable: the database did not answer; nothing was made.
     """
+    organization_name, project_name, environment_name = (
+        _named(text, what)
+        for text, what in (
+            (organization_name, "organization"),
+            (project_name, "project"),
+            (environment_name, "environment"),
+        )
+    )
     kinds = (ids.ORGANIZATION, ids.PROJECT, ids.ENVIRONMENT, ids.ORGANIZATION_KEY)
     organization, project, environment, key = (ids.new(kind) for kind in kinds)
     raw = organization_key.FAMILY.issue(organization, key)
@@ -103,6 +111,13 @@ def bootstrap(
             raise Conflict("Somebody has this username already.", code="username_taken")
         raise Unavailable("The organization could not be written; try again.")
     return made
+
+
+def _named(text: str, what: str) -> str:
+    try:
+        return fields.convert(text, DisplayName)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"The name of the {what} {error}.") from error
 
 
 def _add_organization(

@@ -8,10 +8,17 @@ from chalicelib import ids
 from chalicelib.errors import Malformed, NotFound
 from chalicelib.evidence.organization_events import EnvironmentCreated, EnvironmentUpdated
 from chalicelib.evidence.record import Evidence, Origin, success
-from chalicelib.fields import AgentVersion, ProjectId, ShortText
+from chalicelib.fields import AgentVersion, DisplayName, ProjectId
 from chalicelib.flows.authorization import Authority
 from chalicelib.flows.contention import Patience
-from chalicelib.flows.projects import active, cut, name_taken, organization_closed, rename
+from chalicelib.flows.projects import (
+    active,
+    cut,
+    name_taken,
+    organization_closed,
+    refuse_older_namesake,
+    rename,
+)
 from chalicelib.store import audit_records, organizations, parents
 from chalicelib.store.organizations import (
     DEFAULT_HEARTBEAT_INTERVAL,
@@ -31,7 +38,7 @@ class CreateEnvironmentRequest(
     """An environment to be. Its name is unique in the project, without regard to case."""
 
     project: ProjectId
-    name: ShortText
+    name: DisplayName
     heartbeat_interval_seconds: Interval = DEFAULT_HEARTBEAT_INTERVAL
 
 
@@ -44,7 +51,7 @@ class UpdateEnvironmentRequest(
     to upgrade to, `agent_rollout_percent` for how many of them.
     """
 
-    name: ShortText | None = None
+    name: DisplayName | None = None
     heartbeat_interval_seconds: Interval | None = None
     slowdown_seconds: Interval | msgspec.UnsetType | None = msgspec.UNSET
     agent_version: AgentVersion | msgspec.UnsetType | None = msgspec.UNSET
@@ -164,6 +171,7 @@ def _creation(
         now=origin.now,
         by=origin.actor_id,
     )
+    refuse_older_namesake(row, request.name)
     organizations.check_active(
         transaction, "project", project_row(origin.organization, request.project)
     )

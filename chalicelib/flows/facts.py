@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from chalicelib import fields
 from chalicelib.credentials.runtime_key import HEARTBEAT, RuntimeClaims
 from chalicelib.errors import TooMany
 from chalicelib.evidence.agent_events import AgentFactsChanged
@@ -190,7 +191,7 @@ def _listed(identity: AgentIdentityItem, facts: dict[str, Any]) -> dict[str, str
         if value is None or value == getattr(identity, name):
             continue
         try:
-            changed[name] = msgspec.convert(value, kind)
+            changed[name] = fields.convert(value, kind)
         except msgspec.ValidationError:
             continue  # Good enough for a fact, and not for a list.
     return changed

@@ -14,7 +14,7 @@ from chalicelib.credentials.password import Passwords, check_new
 from chalicelib.errors import Conflict, Malformed
 from chalicelib.evidence.member_events import InvitationAccepted, MemberAdded
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import Password, ShortText, Username
+from chalicelib.fields import DisplayName, Password, Username
 from chalicelib.flows import login_guard, offers
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.invitations import status_of
@@ -35,7 +35,7 @@ class AcceptRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     invitation: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     username: Username | None = None
     password: Password | None = None
-    display_name: ShortText | None = None
+    display_name: DisplayName | None = None
 
     def __repr__(self) -> str:
         """Without the secrets."""

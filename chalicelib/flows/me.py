@@ -8,7 +8,7 @@ from chalicelib.credentials.password import Passwords, check_new
 from chalicelib.errors import Conflict, Forbidden, Malformed
 from chalicelib.evidence.login_events import UserPasswordChanged, UserUpdated
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import Password, ShortText
+from chalicelib.fields import DisplayName, Password
 from chalicelib.flows import login_guard
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.my_sessions import ended, find_person
@@ -20,7 +20,7 @@ from chalicelib.store.transaction import Transaction
 class UpdateMeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the person is called; null for by the username."""
 
-    display_name: ShortText | msgspec.UnsetType | None = msgspec.UNSET
+    display_name: DisplayName | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ChangePasswordRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

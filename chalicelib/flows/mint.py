@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from chalicelib import ids
+from chalicelib import ids, names
 from chalicelib.credentials import enrollment_token
 from chalicelib.credentials.opaque import digest
 from chalicelib.errors import Conflict, Malformed, NotFound
@@ -156,7 +156,7 @@ def _add_token(transaction: Transaction, draft: _Draft) -> EnrollmentTokenItem:
         project=draft.project,
         max_uses=request.max_uses,
         counters=token_counters.rows_for(request.max_uses) or None,
-        hostname=request.hostname.lower() if request.hostname else None,
+        hostname=names.same_host(request.hostname) if request.hostname else None,
         source_cidrs=draft.networks,
         labels=request.labels,
         note=request.note,
@@ -190,13 +190,19 @@ def _evidence(draft: _Draft) -> Evidence:
     )
 
 
+_NETWORK = (
+    "must be networks in CIDR notation as in 192.0.2.0/24, with no bits set behind the prefix,"
+    " those of IPv4 written as such"
+)
+
+
 def _networks(cidrs: list[str]) -> list[str]:
     try:
         return [str(_network(cidr)) for cidr in cidrs]
     except ValueError as error:
         raise Malformed(
             "A source network is not valid.",
-            extra={"errors": [{"path": "source_cidrs", "message": str(error)}]},
+            extra={"errors": [{"path": "source_cidrs", "message": _NETWORK}]},
         ) from error
 
 

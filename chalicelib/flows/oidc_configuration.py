@@ -10,7 +10,7 @@ from chalicelib.credentials.signing import Keyring
 from chalicelib.errors import Malformed, NotFound, Unavailable
 from chalicelib.evidence.federation_events import OrganizationIdentityProviderChanged
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import ShortText
+from chalicelib.fields import PRINTABLE, PRINTABLE_RULE, ShortText, matching
 from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.projects import organization_closed
@@ -23,13 +23,22 @@ _PURPOSE = "identity-provider-secret"
 REMOVED = "removed"
 OPENID = "openid"
 # What RFC 6749 (appendix A) allows, and Basic authentication can carry.
-_VISIBLE = r"\A[\x20-\x7e]+\Z"
 _SCOPE = r"\A[\x21\x23-\x5b\x5d-\x7e]+\Z"
 
-Issuer = Annotated[str, Meta(pattern=r"\Ahttps://[\x21-\x7e]+\Z", max_length=512)]
-ClientId = Annotated[str, Meta(pattern=_VISIBLE, max_length=256)]
-ClientSecret = Annotated[str, Meta(pattern=_VISIBLE, max_length=1024)]
-Scope = Annotated[str, Meta(pattern=_SCOPE, max_length=128)]
+Issuer = Annotated[
+    str,
+    matching(
+        r"\Ahttps://[\x21-\x7e]+\Z",
+        "an address that begins with https:// and has no blanks",
+        max_length=512,
+    ),
+]
+ClientId = Annotated[str, matching(PRINTABLE, PRINTABLE_RULE, max_length=256)]
+ClientSecret = Annotated[str, matching(PRINTABLE, PRINTABLE_RULE, max_length=1024)]
+Scope = Annotated[
+    str,
+    matching(_SCOPE, "of printable ASCII without blanks, quotes and backslashes", max_length=128),
+]
 GroupRoles = Annotated[dict[ShortText, Role], Meta(max_length=64)]
 
 

@@ -17,7 +17,7 @@ from chalicelib.evidence.member_events import (
     OrganizationKeyRotated,
 )
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import ShortText
+from chalicelib.fields import DisplayName, ShortText
 from chalicelib.flows import acting
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.projects import organization_closed
@@ -34,7 +34,7 @@ _LONGEST_OVERLAP, _DAY = 7 * 86_400, 86_400
 class CreateKeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A key to be: a name for people, what it is allowed, and for how long; null: always."""
 
-    name: ShortText
+    name: DisplayName
     scopes: Annotated[list[ShortText], msgspec.Meta(min_length=1, max_length=32)]
     ttl_seconds: Annotated[int, msgspec.Meta(ge=_SHORTEST_TTL, le=_LONGEST_TTL)] | None = None
 

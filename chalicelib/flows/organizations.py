@@ -10,7 +10,7 @@ from chalicelib import ids
 from chalicelib.errors import Conflict
 from chalicelib.evidence.organization_events import OrganizationCreated, OrganizationUpdated
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import ShortText
+from chalicelib.fields import DisplayName
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.projects import organization_closed
 from chalicelib.permissions import Role
@@ -26,7 +26,7 @@ class CreateOrganizationRequest(
 ):
     """An organization to be."""
 
-    name: ShortText
+    name: DisplayName
 
 
 class UpdateOrganizationRequest(
@@ -34,7 +34,7 @@ class UpdateOrganizationRequest(
 ):
     """The new name."""
 
-    name: ShortText
+    name: DisplayName
 
 
 def create(

@@ -12,7 +12,7 @@ from chalicelib.errors import Conflict, Malformed, NotFound
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.login_events import PersonalTokenCreated, PersonalTokenRevoked
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import ShortText
+from chalicelib.fields import DisplayName
 from chalicelib.flows.contention import Patience
 from chalicelib.flows.my_sessions import ended, find_person, identifier
 from chalicelib.store import audit_records, organizations, people
@@ -29,7 +29,7 @@ class MintPersonalTokenRequest(
 ):
     """A personal API token to be: what it is for, what it may, and for how long (seconds)."""
 
-    name: ShortText
+    name: DisplayName
     scopes: Annotated[
         list[str], msgspec.Meta(min_length=1, max_length=len(organization_key.SCOPES))
     ]

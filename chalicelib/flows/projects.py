@@ -9,7 +9,7 @@ from chalicelib import ids
 from chalicelib.errors import Conflict, Forbidden, NotFound
 from chalicelib.evidence.organization_events import ProjectCreated, ProjectUpdated
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import ShortText
+from chalicelib.fields import DisplayName
 from chalicelib.flows.authorization import Authority
 from chalicelib.flows.contention import Patience
 from chalicelib.permissions import Permission
@@ -22,13 +22,13 @@ from chalicelib.store.transaction import Transaction
 class CreateProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A project to be. Its name is unique in the organization, without regard to case."""
 
-    name: ShortText
+    name: DisplayName
 
 
 class UpdateProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The new name."""
 
-    name: ShortText
+    name: DisplayName
 
 
 def add(
@@ -61,6 +61,7 @@ def create(patience: Patience, origin: Origin, request: CreateProjectRequest) ->
             now=origin.now,
             by=origin.actor_id,
         )
+        refuse_older_namesake(row, request.name)
         parents.check_active(transaction, origin.organization)
         audit_records.put(
             transaction,
@@ -156,10 +157,30 @@ def of_route(row: Table | None) -> OrganizationItem:
 
 
 def rename(transaction: Transaction, row: OrganizationItem, name: str, now: int) -> None:
-    """Add that the names change hands, where they differ by more than their case."""
-    if name.lower() != str(row.name).lower():
-        parents.release_name(transaction, row)
-        parents.reserve_name(transaction, row, name, created_at=now)
+    """Add that the names change hands, where they differ by more than case and spelling.
+
+    Raises:
+        Conflict: another one was given the name before names had a normal form.
+    """
+    if name == row.name or parents.keeps_reservation(row, name):
+        return
+    refuse_older_namesake(row, name)
+    parents.release_name(transaction, row, but=name)
+    parents.reserve_name(transaction, row, name, created_at=now)
+
+
+def refuse_older_namesake(row: OrganizationItem, name: str) -> None:
+    """Refuse a name that another one holds under a key of before names had a normal form.
+
+    Such reservations come from no request of today, so reading them before the transaction is
+    enough; those of today the transaction itself refuses.
+
+    Raises:
+        Conflict: another one holds it.
+    """
+    if parents.has_older_namesake(row, name):
+        kind = row.item.partition("#")[0]
+        raise name_taken(kind, "project" if kind == "environment" else "organization")
 
 
 def name_taken(kind: str, parent: str) -> Conflict:

@@ -10,7 +10,7 @@ from chalicelib.evidence.agent_events import AgentQuarantined, AgentReleased
 from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import Detail
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import Note
+from chalicelib.fields import Note, matching
 from chalicelib.flows import presence_verdict
 from chalicelib.flows.contention import Patience
 from chalicelib.store import (
@@ -31,7 +31,9 @@ from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
 
 KEEP, SPLIT = "keep", "split"
-Fingerprint = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+Fingerprint = Annotated[
+    str, matching(r"\A[0-9a-f]{16}\Z", "a fingerprint of 16 hexadecimal digits in lower case")
+]
 
 
 class QuarantineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

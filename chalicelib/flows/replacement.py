@@ -7,6 +7,7 @@ never one that beats meanwhile. Everything else is an operator's to confirm.
 
 import msgspec
 
+from chalicelib import names
 from chalicelib.evidence.agent_events import AgentReplaced
 from chalicelib.evidence.record import Origin, success
 from chalicelib.flows.agent_status import status_of
@@ -39,7 +40,7 @@ class Former(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """Its name, as names are compared."""
-        return str(self.identity.name).lower()
+        return names.folded(str(self.identity.name))
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -152,7 +153,7 @@ def _end_former(
     transaction: Transaction, origin: Origin, former: Former, agent: str, name: str, token: str
 ) -> None:
     presence_writes.revoke_as_seen(transaction, former.presence, f"{_PART}presence")
-    if former.name != name.lower():
+    if former.name != names.folded(name):
         agent_identities.release_name(
             transaction,
             origin.organization,

@@ -16,6 +16,7 @@ from pynamodb.attributes import (
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 
+from chalicelib import names
 from chalicelib.store.paging import shard_key, shard_of
 from chalicelib.store.table import Key, StageTable, Table
 from chalicelib.store.transaction import Transaction
@@ -107,13 +108,13 @@ def find(organization: str, agent: str) -> AgentIdentityItem | None:
 
 
 def _name_pk(organization: str, environment: str, name: str) -> str:
-    # Names are unique in an environment without regard to case: two hosts that differ only by
-    # case are told apart by nobody.
-    return f"{organization}#{environment}#name#{name.lower()}"
+    # Unique in an environment without regard to case. Agents' names are ASCII, so the key is the
+    # one that rows had before there was a normal form.
+    return f"{organization}#{environment}#name#{names.folded(name)}"
 
 
 def _name_key(name: str, agent: str) -> str:
-    return f"{name.lower()}#{agent}"
+    return f"{names.folded(name)}#{agent}"
 
 
 def create(

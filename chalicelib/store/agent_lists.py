@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from chalicelib import names
 from chalicelib.store.agent_identities import AgentIdentityItem
 from chalicelib.store.connection import guarded
 from chalicelib.store.paging import HIGHEST, LOWEST, SHARDS, Span, merged, shard_key
@@ -12,7 +13,8 @@ def listed(
 ) -> Iterator[AgentIdentityItem]:
     """An environment's agents in order of their names, or those whose name begins so."""
     shards = [shard_key(organization, environment, shard=shard) for shard in range(SHARDS)]
-    bounds = (name.lower(), name.lower() + HIGHEST) if name else (LOWEST, HIGHEST)
+    begins = names.folded(name) if name else ""
+    bounds = (begins, begins + HIGHEST) if begins else (LOWEST, HIGHEST)
     return merged(
         AgentIdentityItem.by_environment, shards, AgentIdentityItem.name_key, span, bounds
     )

@@ -11,6 +11,8 @@ from typing import Any
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
+from chalicelib import names
+from chalicelib.store.connection import guarded
 from chalicelib.store.memberships import own_mirror
 from chalicelib.store.organizations import (
     ACTIVE,
@@ -18,6 +20,7 @@ from chalicelib.store.organizations import (
     DELETING,
     ORGANIZATION,
     OrganizationItem,
+    find,
     listed,
 )
 from chalicelib.store.people import PersonItem
@@ -40,10 +43,34 @@ def put_new(transaction: Transaction, row: OrganizationItem) -> None:
     transaction.put(row.item, row, _Item.organization.does_not_exist())
 
 
-def _name_item(row: OrganizationItem, name: str) -> str:
-    # Names that differ only by case are told apart by nobody.
+def _siblings(row: OrganizationItem) -> str:
     kind = row.item.partition("#")[0]
-    return "#".join(("name", kind, row.project or "", name.lower()))
+    return "#".join(("name", kind, row.project or "", ""))
+
+
+def _name_item(row: OrganizationItem, name: str) -> str:
+    return _siblings(row) + names.folded(name)
+
+
+def _name_items(row: OrganizationItem) -> set[str]:
+    # Before names had a normal form, one was reserved in lower case as it was spelled.
+    return {_name_item(row, str(row.name)), _siblings(row) + str(row.name).lower()}
+
+
+def keeps_reservation(row: OrganizationItem, name: str) -> bool:
+    """Whether a row's new name is reserved for it by what reserves the one that it has."""
+    return _name_items(row) == {_name_item(row, name)}
+
+
+def has_older_namesake(row: OrganizationItem, name: str) -> bool:
+    """Whether another one's reservation, spelled as before the normal form, is of this name."""
+    first, wanted = _siblings(row), names.folded(name)
+    with guarded():
+        reserved = _Item.query(row.organization, _Item.item.startswith(first), consistent_read=True)
+        return any(
+            names.folded(one.item.removeprefix(first)) == wanted and one.holder != identifier(row)
+            for one in reserved
+        )
 
 
 def reserve_name(
@@ -58,13 +85,26 @@ def reserve_name(
     )
 
 
-def release_name(transaction: Transaction, row: OrganizationItem) -> None:
-    """Add the release of a row's name (part `released`), if it was reserved for that row."""
-    transaction.delete(
-        "released",
-        _Item(row.organization, _name_item(row, str(row.name))),
-        _Item.organization.does_not_exist() | (_Item.holder == identifier(row)),
-    )
+def release_name(
+    transaction: Transaction, row: OrganizationItem, *, but: str | None = None
+) -> None:
+    """Add the release of a row's name (parts `released…`), as far as that row holds it.
+
+    `but` is the name that it takes instead, whose reservation stays.
+    """
+    items = _name_items(row)
+    if len(items) > 1:
+        # Of two keys, one may be another row's, of before the normal form: it must not stand in
+        # the way of this row's end.
+        holders = {item: find(row.organization, item) for item in items}
+        items = {item for item, one in holders.items() if one and one.holder == identifier(row)}
+    kept = {_name_item(row, but)} if but is not None else set()
+    for number, item in enumerate(sorted(items - kept)):
+        transaction.delete(
+            f"released{number or ''}",
+            _Item(row.organization, item),
+            _Item.organization.does_not_exist() | (_Item.holder == identifier(row)),
+        )
 
 
 def change(transaction: Transaction, row: OrganizationItem, **values: Any) -> None:  # noqa: ANN401

@@ -70,7 +70,8 @@ def _routes() -> str:
 
 def _row(name: str, access: Access) -> str:
     families = ", ".join(_FAMILIES[family] for family in access.families) or "none"
-    cells = (f"`{name}`", families, access.scope or "", access.permission or "", _place(access))
+    route = f"`{name}`, `HEAD`" if access.head else f"`{name}`"
+    cells = (route, families, access.scope or "", access.permission or "", _place(access))
     return "| " + " | ".join(cells) + " |"
 
 

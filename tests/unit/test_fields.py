@@ -27,7 +27,9 @@ GOOD: list[tuple[Any, Any]] = [
 BAD: list[tuple[Any, Any]] = [
     (fields.Name, ""), (fields.Name, "-a"), (fields.Name, "_a"), (fields.Name, ".a"),
     (fields.Name, "a" * 64), (fields.Name, "a\n"), (fields.Name, "é"), (fields.Name, "a/b"),
-    (fields.Hostname, ""), (fields.Hostname, "-"), (fields.Hostname, "a."), (fields.Hostname, "a-"),
+    (fields.Name, "a b"), (fields.Name, " "), (fields.Hostname, "."), (fields.Hostname, "a.."),
+    (fields.Hostname, ""), (fields.Hostname, "-"), (fields.Hostname, "a-."),
+    (fields.Hostname, "a-"),
     (fields.Hostname, "h" * 254), (fields.Hostname, "a\n"), (fields.Hostname, "a b"),
     (fields.ShortText, ""), (fields.ShortText, "x" * 129), (fields.ShortText, "a\x00"),
     (fields.ShortText, "\x7f"), (fields.ShortText, "a\n"), (fields.Note, "x" * 501),
@@ -52,22 +54,72 @@ BAD: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("kind", "value"), GOOD, ids=range(len(GOOD)))
 def test_a_good_value_is_taken_as_it_is(kind: Any, value: Any) -> None:
-    assert msgspec.convert(value, kind) == value
-    assert msgspec.json.decode(msgspec.json.encode(value), type=kind) == value
+    assert fields.convert(value, kind) == value
+    raw = msgspec.json.encode(value)
+    assert msgspec.json.decode(raw, type=kind, dec_hook=fields.read_field) == value
 
 
 @pytest.mark.parametrize(("kind", "value"), BAD, ids=range(len(BAD)))
 def test_a_bad_value_is_refused(kind: Any, value: Any) -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert(value, kind)
+        fields.convert(value, kind)
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(msgspec.json.encode(value), type=kind)
+        msgspec.json.decode(msgspec.json.encode(value), type=kind, dec_hook=fields.read_field)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given_", "kept"),
+    [
+        (fields.DisplayName, " Berlin ", "Berlin"),
+        (fields.DisplayName, "Mu\u0308nchen", "M\u00fcnchen"),
+        (fields.DisplayName, "Ber\u00a0lin\u3000", "Ber lin"),
+        (fields.DisplayName, "\u212bngstr\u00f6m", "\u00c5ngstr\u00f6m"),
+        (fields.DisplayName, "\u0410dmin", "\u0410dmin"),  # Cyrillic: it looks alike and is not
+        (fields.DisplayName, "a  b", "a  b"),
+        (fields.DisplayName, "STRASSE", "STRASSE"),
+        (fields.DisplayName, " " * 200 + "x" + " " * 200, "x"),
+        (fields.Name, " edge-1 ", "edge-1"),
+        (fields.Name, "\u212aelvin", "Kelvin"),
+        (fields.Filename, " re\u0301sume\u0301.txt ", "r\u00e9sum\u00e9.txt"),
+        (fields.Hostname, "Web-1.example.com.", "Web-1.example.com"),
+        (fields.Hostname, " web-1 ", "web-1"),
+        (fields.LabelValue, " ", ""),
+        (fields.Labels, {"a": " re\u0301 "}, {"a": "r\u00e9"}),
+        (fields.Metadata, {"a": "\u00a0"}, {"a": ""}),
+    ],
+)
+def test_a_name_is_kept_in_its_one_form(kind: Any, given_: Any, kept: Any) -> None:
+    assert fields.convert(given_, kind) == kept
+
+
+UNSEEN = [
+    "\x00", "\t", "\n", "\r", "\x1b", "\x7f", "\x85", "\u00ad", "\u034f", "\u061c", "\u115f",
+    "\u180e", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a",
+    "\u202e", "\u2060", "\u2066", "\u2069", "\u2800", "\u3164", "\ud800", "\ufe0f", "\ufeff",
+    "\ufff9", "\uffa0", "\uffff", "\U000e0041", "\U000e0100",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", UNSEEN, ids=ascii)
+def test_what_nobody_sees_is_no_part_of_a_name(sign: str) -> None:
+    for kind in (fields.DisplayName, fields.LabelValue, fields.Filename):
+        for text in (f"a{sign}b", f"{sign}a", f"a{sign}"):
+            with pytest.raises(msgspec.ValidationError) as raised:
+                fields.convert(text, kind)
+            assert f"U+{ord(sign):04X}" in str(raised.value)
+            assert sign not in str(raised.value)
+
+
+def test_a_value_in_its_form_is_plain_text() -> None:
+    read = fields.convert({"a": " b "}, dict[str, fields.LabelValue])
+    assert type(read["a"]) is str
+    assert msgspec.json.encode(read) == b'{"a":"b"}'
 
 
 @given(st.text(max_size=80))
 def test_no_name_is_a_path_or_breaks_a_line_or_a_key(text: str) -> None:
     try:
-        name = msgspec.convert(text, fields.Name)
+        name = fields.convert(text, fields.Name)
     except msgspec.ValidationError:
         return
     assert name.isascii()
@@ -78,7 +130,7 @@ def test_no_name_is_a_path_or_breaks_a_line_or_a_key(text: str) -> None:
 @given(st.text(max_size=80))
 def test_no_filename_leads_elsewhere(text: str) -> None:
     try:
-        name = msgspec.convert(text, fields.Filename)
+        name = fields.convert(text, fields.Filename)
     except msgspec.ValidationError:
         return
     assert name not in {"", ".", ".."}
