@@ -47,8 +47,11 @@ def body(request: Request, kind: type[Body], *, optional: bool = False) -> Body:
         if optional:
             return msgspec.convert({}, kind)
         raise Malformed("A JSON body is needed.", code="body_missing")
-    content_type = header(request, "content-type") or "application/json"
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    content_type = header(request, "content-type")
+    if (
+        content_type is not None
+        and content_type.partition(";")[0].strip().lower() != "application/json"
+    ):
         raise UnsupportedType("Send the body as application/json.")
     if len(raw) > LARGEST_BODY:
         raise TooLarge(f"The body is over {LARGEST_BODY} bytes.")
@@ -60,10 +63,10 @@ def _read(raw: bytes, kind: type[Body]) -> Body:
         # API Gateway puts it where a byte was no UTF-8, before we see the body. Who means the sign
         # itself can write it as an escape, which it never does.
         raise _no_json("The body is not valid UTF-8.")
-    if _is_too_deep(raw):
-        raise _no_json(f"The body is nested more than {DEEPEST_BODY} levels deep.")
     try:
         read: Body = msgspec.json.decode(raw, type=kind, dec_hook=fields.read_field)
+        if _is_too_deep(raw):
+            raise _no_json(f"The body is nested more than {DEEPEST_BODY} levels deep.")
         json.loads(raw, object_pairs_hook=_without_repetitions)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), kind) from error

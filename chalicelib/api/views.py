@@ -20,6 +20,8 @@ from chalicelib.telemetry import logger
 _AFTER_A_DEFECT = 30
 _SERVER_ERROR = 500
 _AT_START = "heartbeats"
+OTHER_METHODS = "other_methods"
+"""The name of the view of those methods that a path does not have."""
 View = Callable[..., Response]
 
 _views: dict[str, View] = {}
@@ -83,7 +85,7 @@ def register(app: Chalice) -> None:
             )
     for path, allowed in allowed_methods().items():
         others = [method for method in METHODS if method == "OPTIONS" or method not in allowed]
-        app.route(path, methods=others, content_types=[], name="other_methods")(
+        app.route(path, methods=others, content_types=[], name=OTHER_METHODS)(
             _other_methods(app, path, allowed)
         )
 

@@ -3,12 +3,15 @@
 import base64
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.functional.api import Answer
 from tests.functional.canaries import watch
 
+# What a parser says to a programmer: a pattern, a type, a placeholder.
+_NO_WORDS = re.compile(r"regex|\\[AZxdsw]|\[\^|Expected `|got `|required field|\{\}|object at 0x")
 _numbers = itertools.count(1)
 
 
@@ -21,6 +24,7 @@ class Sent:
     parameters: dict[str, str] = field(default_factory=dict)
     query: dict[str, list[str]] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    many_headers: dict[str, list[str]] | None = None
     body: str | None = None
     is_base64: bool = False
     request_id: str = field(default_factory=lambda: f"request-{next(_numbers)}")
@@ -35,6 +39,7 @@ class Sent:
             "path": path,
             "httpMethod": self.method,
             "headers": self.headers,
+            "multiValueHeaders": self.many_headers,
             "multiValueQueryStringParameters": self.query,
             "pathParameters": self.parameters or None,
             "stageVariables": None,
@@ -70,7 +75,8 @@ def send(request: Sent) -> RawAnswer:
     watch.look_at_answer(request.method, request.event()["path"], f"{answered['headers']}{text}")
     headers = {name.lower(): value for name, value in answered["headers"].items()}
     # The install scripts and the manifest are for shells, and a redirect has no body.
-    body = json.loads(text) if "json" in headers["content-type"] else None
+    is_json = bool(text) and "json" in headers.get("content-type", "")
+    body = json.loads(text) if is_json else None
     return RawAnswer(
         answered["statusCode"], headers, body, text=text, request_id=request.request_id
     )
@@ -89,6 +95,8 @@ def problem(answer: RawAnswer, status: int | None = None, code: str | None = Non
     assert ("www-authenticate" in answer.headers) == (answer.status == 401)
     assert ("retry-after" in answer.headers) == (answer.status == 429)
     assert len(answer.text) < 4096, "an answer does not echo what it was sent"
+    for one in body.get("errors", []):
+        assert not _NO_WORDS.search(one["message"]), one["message"]
     if status is not None:
         assert answer.status == status, answer.text[:500]
     if code is not None:

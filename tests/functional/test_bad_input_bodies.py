@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from chalicelib.api.requests import LARGEST_BODY
+from chalicelib.api.views import OTHER_METHODS
+from chalicelib.fields import RULES
 from tests.functional.bad_values import BAD, BROKEN, NO_OBJECT
 from tests.functional.database_requests import database_requests, writes
 from tests.functional.gateway import problem, send
@@ -37,8 +39,35 @@ def test_every_route_has_a_row(world: World) -> None:
     from app import app
 
     assert world
-    served = {(method, path) for path, methods in app.routes.items() for method in methods}
-    assert {(route.method, route.path) for route in ROUTES} == served
+    served = {
+        f"{method} {path}"
+        for path, methods in app.routes.items()
+        for method, entry in methods.items()
+        if entry.view_name != OTHER_METHODS
+    }
+    heads = {str(route).replace("GET", "HEAD") for route in ROUTES if route.access.head}
+    assert {str(route) for route in ROUTES} | heads == served
+
+
+def test_every_pattern_of_a_body_is_said_in_words() -> None:
+    found = {
+        pattern
+        for route in WITH_BODY
+        for pattern in patterns(msgspec.inspect.type_info(route.kind))
+    }
+    assert len(found) > 5
+    assert found <= set(RULES)
+
+
+def patterns(node: Any) -> Iterator[str]:
+    """The patterns below a type, as msgspec describes it."""
+    if isinstance(node, msgspec.inspect.StrType) and node.pattern is not None:
+        yield node.pattern
+    for name in ("fields", "types", "item_type", "key_type", "value_type", "type"):
+        below = getattr(node, name, None)
+        for one in below if isinstance(below, tuple) else (below,):
+            if one is not None and not isinstance(one, str):
+                yield from patterns(one)
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)

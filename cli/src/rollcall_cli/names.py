@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any, Final
 
 from rollcall_cli.control_plane import ControlPlane
@@ -61,7 +62,7 @@ class Names:
         """The id of a member, by username."""
         if is_id("usr", text):
             return text
-        rows = [row for row in self._rows("members") if row.get("username") == text]
+        rows = _spelled(self._rows("members"), "username", text)
         return _only("member", text, rows, "user_id")
 
     def agent(self, text: str, environment: str | None = None) -> str:
@@ -132,9 +133,25 @@ def checked_id(kind: str, text: str, what: str) -> str:
     return text
 
 
+def _folded(text: object) -> str:
+    """What the control plane compares names by: no case, one spelling, no blanks around it."""
+    blanks = (" " if unicodedata.category(sign) == "Zs" else sign for sign in str(text))
+    decomposed = unicodedata.normalize("NFD", "".join(blanks).strip(" "))
+    return unicodedata.normalize("NFC", decomposed.casefold())
+
+
+def _spelled(rows: list[dict[str, Any]], member: str, text: str) -> list[dict[str, Any]]:
+    """The rows with a text in one spelling or another; those that are spelled so go first.
+
+    Names of before the control plane compared them so may differ by spelling alone.
+    """
+    same = [row for row in rows if _folded(row.get(member)) == _folded(text)]
+    return [row for row in same if row.get(member) == text] or same
+
+
 def _called(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """The rows of a name; what has ended counts only if nothing that lives is called so."""
-    called = [row for row in rows if row.get("name") == name]
+    called = _spelled(rows, "name", name)
     return [row for row in called if row.get("status") not in _ENDED] or called
 
 

@@ -59,6 +59,51 @@ def test_an_ambiguous_name_is_an_error_that_shows_the_ids(places: Machine) -> No
     assert OTHER_ENVIRONMENT in ran.err
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "M\u00fcnchen",
+        "Mu\u0308nchen",
+        "M\u00dcNCHEN",
+        "mu\u0308nchen",
+        " M\u00fcnchen ",
+        "\u00a0M\u00fcnchen",
+    ],
+)
+@pytest.mark.parametrize("kept", ["M\u00fcnchen", "Mu\u0308nchen"])
+def test_a_name_is_found_in_every_spelling(machine: Machine, kept: str, written: str) -> None:
+    found = {"environment_id": ENVIRONMENT, "name": kept, "project": PROJECT}
+    machine.plane.on("GET /environments", listed("environments", found))
+    machine.plane.on("GET /agents", listed("agents"))
+    assert machine.run("agent", "list", "-e", written).code == 0
+    assert asked_environment(machine) == ENVIRONMENT
+
+
+def test_of_two_spellings_the_one_that_was_written_is_meant(machine: Machine) -> None:
+    rows = [
+        {"environment_id": ENVIRONMENT, "name": "M\u00fcnchen", "project": PROJECT},
+        {"environment_id": OTHER_ENVIRONMENT, "name": "Mu\u0308nchen", "project": PROJECT},
+    ]
+    machine.plane.on("GET /environments", listed("environments", *rows))
+    machine.plane.on("GET /agents", listed("agents"))
+    for row in rows:
+        assert machine.run("agent", "list", "-e", row["name"]).code == 0
+        assert asked_environment(machine) == row["environment_id"]
+    assert machine.run("agent", "list", "-e", "M\u00dcNCHEN").code == 2
+
+
+def test_what_only_looks_alike_is_not_found(machine: Machine) -> None:
+    found = {"environment_id": ENVIRONMENT, "name": "\u0430dmin", "project": PROJECT}
+    machine.plane.on("GET /environments", listed("environments", found))
+    assert machine.run("agent", "list", "-e", "admin").code == 4
+
+
+def test_an_agents_name_is_found_in_every_case(machine: Machine) -> None:
+    machine.plane.on("GET /agents", listed("agents", agent("Web-1")))
+    machine.plane.on(f"GET /agents/{agent()['agent_id']}", ok(agent("Web-1")))
+    assert machine.run("agent", "show", "WEB-1", "--json").json()["name"] == "Web-1"
+
+
 def test_an_unknown_name_is_not_found(places: Machine) -> None:
     ran = places.run("agent", "list", "-e", "staging")
     assert (ran.code, "staging" in ran.err) == (4, True)
