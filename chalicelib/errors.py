@@ -76,7 +76,7 @@ class MethodNotAllowed(DomainError):
     title = "Method not allowed"
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"Here are {', '.join(allowed)} and no other method.")
+        super().__init__(f"This path takes {', '.join(allowed)} and no other method.")
         self.allowed = allowed
 
 

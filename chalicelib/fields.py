@@ -1,7 +1,7 @@
 """The shapes of what callers send: one definition of each, with its limits and its rule in words.
 
-Names, labels and filenames are brought to their one form (`names`) as they are read; so whoever
-decodes a structure with them passes `read_field`, and takes the result `plain`.
+Names, labels and filenames are brought to their one form (`names`) as they are read: a structure
+with them is decoded with `read_field`, and its texts are made `plain` afterwards.
 """
 
 import re
@@ -21,7 +21,7 @@ RULES: dict[str, str] = {}
 def matching(
     pattern: str, rule: str, *, min_length: int | None = None, max_length: int | None = None
 ) -> Meta:
-    """A pattern that a text must match, and what to tell who sends another one.
+    """A pattern that a text must match, and what the sender of another text is told.
 
     Args:
         pattern: the regular expression, anchored at both ends.
@@ -49,7 +49,7 @@ class _Normal(str):
         """The text in its normal form.
 
         Raises:
-            ValueError: it is none, in words for who sent it.
+            ValueError: it has none, in words for its sender.
         """
         if not isinstance(text, str):
             raise ValueError("must be text")  # noqa: TRY004 - a TypeError would be a defect
@@ -60,8 +60,8 @@ class _Normal(str):
             raise ValueError(f"must have at most {cls.most} characters")
         if (point := names.unseen(found)) is not None:
             raise ValueError(
-                "must not hold control characters, invisible ones, or ones that turn the"
-                f" direction of writing: this one has {point}"
+                f"must not hold {point}: it is a control character, shows nothing, or turns the"
+                " direction of the text"
             )
         cls.check(found)
         return cls(found)
@@ -104,8 +104,8 @@ class _Name(_Normal):
     def check(cls, text: str) -> None:
         if not _NAME.fullmatch(text):
             raise ValueError(
-                "must be of the letters a to z, A to Z, digits, dots, underscores and hyphens,"
-                " and begin with a letter or a digit"
+                "must be of letters a to z, digits, dots, underscores and hyphens, and begin with"
+                " a letter or a digit"
             )
 
 
@@ -124,8 +124,8 @@ class _Hostname(_Normal):
     def check(cls, text: str) -> None:
         if not _HOSTNAME.fullmatch(text):
             raise ValueError(
-                "must be of the letters a to z, A to Z, digits, dots, underscores and hyphens,"
-                " and begin and end with a letter, a digit or an underscore"
+                "must be of letters a to z, digits, dots, underscores and hyphens, with no dot or"
+                " hyphen at its ends"
             )
 
 
@@ -144,7 +144,7 @@ def read_field(kind: type, value: object) -> object:
     """Msgspec's `dec_hook`: reads what has a normal form.
 
     Raises:
-        ValueError: it has not, in words for who sent it.
+        ValueError: it has none, in words for its sender.
     """
     if issubclass(kind, _Normal):
         return kind.read(value)

@@ -81,7 +81,7 @@ def _deletes(kind: Kind) -> Access:
 
 _ANYBODY = Access()
 _FOR_MACHINES = Access(head=True)
-"""What monitors and downloaders ask for, who send HEAD before GET, or in its place."""
+"""For monitors and downloaders, which send HEAD before GET or instead of it."""
 A_PERSON = Access((SESSION,), while_deleting=True)
 """A person may look after themselves, and leave, also where the organization is being deleted."""
 

@@ -80,12 +80,17 @@ def _template(name: str) -> str:
 def _version(given: dict[str, str]) -> str:
     version = given.get("version", LATEST)
     if not VERSION.fullmatch(version):
-        raise requests.bad_parameter("version", "1 to 64 of 0-9 A-Z a-z . + -, no dot first")
+        raise requests.bad_parameter(
+            "version",
+            "1 to 64 letters, digits, dots, plus signs and hyphens; the first a letter or digit",
+        )
     return version
 
 
 def _name(given: dict[str, str], name: str) -> str:
     text = given.get(name, "")
     if not _NAME.fullmatch(text):
-        raise requests.bad_parameter(name, "needed: 1 to 32 of 0-9 A-Z a-z _ . -")
+        raise requests.bad_parameter(
+            name, "needed: 1 to 32 letters, digits, underscores, dots and hyphens"
+        )
     return text

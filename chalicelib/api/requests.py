@@ -60,8 +60,8 @@ def body(request: Request, kind: type[Body], *, optional: bool = False) -> Body:
 
 def _read(raw: bytes, kind: type[Body]) -> Body:
     if _LOST in raw:
-        # API Gateway puts it where a byte was no UTF-8, before we see the body. Who means the sign
-        # itself can write it as an escape, which it never does.
+        # API Gateway puts it where a byte was no UTF-8, before we see the body. A caller who means
+        # the sign itself can write it as an escape, which API Gateway never does.
         raise _no_json("The body is not valid UTF-8.")
     try:
         read: Body = msgspec.json.decode(raw, type=kind, dec_hook=fields.read_field)
@@ -220,7 +220,8 @@ def idempotency_key(request: Request) -> str | None:
     key = header(request, "idempotency-key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise Malformed(
-            "Idempotency-Key must be 22 to 128 characters of A-Z, a-z, 0-9, _ and -.",
+            "Idempotency-Key must be of 22 to 128 letters a to z, A to Z, digits, underscores and"
+            " hyphens.",
             code="idempotency_key_invalid",
         )
     return key

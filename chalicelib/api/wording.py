@@ -79,7 +79,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 def _allowed(kind: type, path: str) -> list[str]:
     """The words that may stand at a place."""
-    from msgspec import inspect  # noqa: PLC0415 - only who sent a wrong word waits for it
+    from msgspec import inspect  # noqa: PLC0415 - only the answer to a wrong word waits for it
 
     node: Any = inspect.type_info(kind)
     for step in _STEP.findall(path):

@@ -186,5 +186,5 @@ def test_the_first_names_of_a_stage_have_the_form_too(tenant: Tenant) -> None:
     names = {"organization_name": "Org", "project_name": "P", "environment_name": "E"}
     assert tenant
     for name in names:
-        with pytest.raises(Malformed, match=r"must not hold .* U\+200B"):
+        with pytest.raises(Malformed, match=r"must not hold U\+200B"):
             bootstrap(**{**names, name: "a\u200b"}, heartbeat_interval=60, actor="x", now=1)  # type: ignore[arg-type]

@@ -101,7 +101,7 @@ UNSEEN = [
 
 
 @pytest.mark.parametrize("sign", UNSEEN, ids=ascii)
-def test_what_nobody_sees_is_no_part_of_a_name(sign: str) -> None:
+def test_an_invisible_character_is_refused_and_named_by_its_number(sign: str) -> None:
     for kind in (fields.DisplayName, fields.LabelValue, fields.Filename):
         for text in (f"a{sign}b", f"{sign}a", f"a{sign}"):
             with pytest.raises(msgspec.ValidationError) as raised:

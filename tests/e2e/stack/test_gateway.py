@@ -29,15 +29,12 @@ def http(stack: LocalStack) -> Iterator[httpx.Client]:
         ("GET", "/"),
         ("GET", "/api/v1"),
         ("GET", "/api/v2/agents"),
-        ("DELETE", "/api/v1/agents"),
-        ("PUT", "/api/v1/agents/agt_x"),
         ("TRACE", "/healthz"),
-        ("OPTIONS", "/api/v1/agents"),
         ("BREW", "/healthz"),
-        ("POST", "/healthz"),
+        ("OPTIONS", "/api/v1"),
+        ("HEAD", "/nowhere"),
         ("GET", "/api/v1/agents/a/b/c/d"),
         ("GET", "/api/v1/agents/../../healthz/"),
-        ("GET", "/api/v1/agent-enrollment/exchange"),
         ("POST", "/api/v1/agents//telemetry/heartbeat"),
     ],
 )
@@ -46,8 +43,40 @@ def test_an_unknown_route_or_method_is_route_not_found(
 ) -> None:
     answer = http.request(method, path, headers={"Authorization": "Bearer rca_x"})
     assert answer.status_code == 404, answer.text
-    assert_problem(answer)
-    assert answer.json()["code"] == "route_not_found"
+    if method != "HEAD":
+        assert_problem(answer)
+        assert answer.json()["code"] == "route_not_found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/v1/agents", "GET, OPTIONS"),
+        ("PUT", "/api/v1/agents/agt_x", "GET, OPTIONS, PATCH"),
+        ("POST", "/healthz", "GET, HEAD, OPTIONS"),
+        ("GET", "/api/v1/agent-enrollment/exchange", "OPTIONS, POST"),
+        ("HEAD", "/api/v1/agents", "GET, OPTIONS"),
+    ],
+)
+def test_another_method_of_a_route_is_answered_with_those_that_it_has(
+    http: httpx.Client, method: str, path: str, allowed: str
+) -> None:
+    answer = http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    if method != "HEAD":
+        assert_problem(answer)
+        assert answer.json()["code"] == "method_not_allowed"
+
+
+def test_options_and_head_are_answered_and_no_other_site_is_let_in(http: httpx.Client) -> None:
+    origin = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    options = http.options("/api/v1/agents", headers=origin)
+    assert (options.status_code, options.headers["allow"]) == (204, "GET, OPTIONS")
+    assert not [name for name in options.headers if name.startswith("access-control")]
+    for path in ("/healthz", "/readyz", "/install/install.sh"):
+        get, head = http.get(path), http.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
 
 
 def test_the_application_sees_no_body_over_the_limit(http: httpx.Client, calls: Calls) -> None:
@@ -85,6 +114,11 @@ RAW_BUT_HTTP = {
     "the same header twice": (
         b"GET {base}/api/v1/agents HTTP/1.1\r\nHost: x\r\n"
         b"Authorization: Bearer rco_a\r\nAuthorization: Bearer rco_b\r\n\r\n"
+    ),
+    "a text in another encoding": (
+        b"POST {base}/api/v1/agent-enrollment/check HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+        b'{"hostname":"\xe9"}'
     ),
     "a query of junk": (
         b"GET {base}/api/v1/agents?&&=&%00=%ff&limit=1e9 HTTP/1.1\r\nHost: x\r\n\r\n"

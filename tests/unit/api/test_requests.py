@@ -87,8 +87,8 @@ class Everything(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 _INVISIBLE = (
-    "must not hold control characters, invisible ones, or ones that turn the direction of writing:"
-    " this one has U+200B"
+    "must not hold U+200B: it is a control character, shows nothing, or turns the direction of the"
+    " text"
 )
 
 
