@@ -1,9 +1,9 @@
 """The one form of names: how they are kept, what they may not hold, and when two are the same.
 
 A name is kept in NFC (Unicode Standard Annex 15), with plain spaces and none at its ends.
-Characters that show nothing are refused. Names are compared by `folded`: without regard to case and spelling
-(Unicode Standard, section 3.13, canonical caseless matching). Letters that only look alike stay
-different ones.
+Characters that show nothing are refused. Names are compared by `folded`: without regard to case
+and spelling (Unicode Standard, section 3.13, canonical caseless matching). Letters that only look
+alike stay different ones.
 """
 
 import unicodedata

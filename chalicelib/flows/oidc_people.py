@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib import ids
+from chalicelib import ids, names
 from chalicelib.errors import Forbidden, Unauthenticated
 from chalicelib.evidence.federation_events import UserProvisioned
 from chalicelib.evidence.login_events import UserLoginFailed
@@ -66,9 +66,9 @@ def identity(provider: IdentityProvider, claims: dict[str, Any]) -> Identity:
 
 
 def _shown(name: object) -> str | None:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+    if not isinstance(name, str) or names.unseen(name) is not None:
         return None
-    return name.strip()[:_LONGEST_NAME]
+    return names.normal(name)[:_LONGEST_NAME] or None
 
 
 def admit(

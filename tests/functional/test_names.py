@@ -12,6 +12,7 @@ from tests.functional.api import Tenant
 from tests.functional.laws.deletions import run
 from tests.functional.people import person
 from tests.functional.test_projects import KINDS, made, wish
+from tests.functional.world import artifact_wish
 
 NFC, NFD = "M\u00fcnchen", "Mu\u0308nchen"
 SAME = [(NFC, NFD), (NFD, NFC), ("Berlin", " BERLIN "), ("Stra\u00dfe", "STRASSE"),
@@ -141,6 +142,12 @@ def test_labels_and_filenames_are_kept_and_found_in_their_form(tenant: Tenant) -
         found = tenant.call("GET", f"/agents?label=site={spelled}").body["agents"]
         assert [one["agent_id"] for one in found] == [host.agent_id]
     assert tenant.call("GET", "/agents?label=site=m%C3%BCnchen").body["agents"] == []
+    assert host.beat().status == 200
+    sent = artifact_wish(filename=f" {NFD}.gz ", metadata={"site": f"{NFD} "})
+    announced = host.call("POST", "/artifacts", sent)
+    assert announced.status == 201, announced.body
+    shown = tenant.call("GET", f"{path}/artifacts/{announced.body['artifact_id']}").body
+    assert (shown["filename"], shown["metadata"]) == (f"{NFC}.gz", {"site": NFC})
 
 
 BOUND = ["web-1.example.com", "Web-1.Example.COM", "web-1.example.com.", " WEB-1.example.com. "]
