@@ -61,7 +61,7 @@ NO_HOSTNAME = [
     "höst",
     "a b",
     "-a",
-    "a.",
+    "a..",
     "\u202e",
 ]
 NO_LABELS: list[Any] = [
