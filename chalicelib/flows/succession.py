@@ -9,7 +9,7 @@ from chalicelib.credentials.runtime_key import HEARTBEAT
 from chalicelib.errors import Conflict
 from chalicelib.evidence.agent_events import AgentReplaced
 from chalicelib.evidence.record import Origin, success
-from chalicelib.fields import AgentId
+from chalicelib.fields import AgentId, matching
 from chalicelib.flows import presence_verdict, revoke_agent
 from chalicelib.store import (
     agent_identities,
@@ -33,7 +33,10 @@ class Successor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     agent_id: AgentId
-    runtime_key: Annotated[str, msgspec.Meta(pattern=r"\A[\x21-\x7e]+\Z", max_length=1024)]
+    runtime_key: Annotated[
+        str,
+        matching(r"\A[\x21-\x7e]+\Z", "printable ASCII without blanks", max_length=1024),
+    ]
     keeps_own_name: bool = False
 
     def __repr__(self) -> str:
