@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rollcall_agent.env_file import EnvFile
+if TYPE_CHECKING:
+    from rollcall_agent.env_file import EnvFile
 
 URL: Final = "ROLLCALL_API_BASE_URL"
 TOKEN: Final = "ROLLCALL_TOKEN"  # noqa: S105 - a name, not a secret

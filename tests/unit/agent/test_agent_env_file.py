@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from rollcall_agent.env_file import LARGEST_FILE, EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.private_files import exclusive, make_parents
 
+from tests.vectors.reading import ENV_FILE_REASONS, ENV_FILES, Case, content_of, name_of
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 KEYS = st.from_regex(r"[A-Z_][A-Z0-9_]{0,12}", fullmatch=True)
 VALUES = st.from_regex(r"[A-Za-z0-9_.:/@%+=~-]{1,30}", fullmatch=True)
 
@@ -95,12 +99,65 @@ def test_removing_what_is_not_there_changes_no_byte(text: str, key: str) -> None
 
 
 @given(st.binary(max_size=300))
-def test_every_byte_survives_loading_and_saving(tmp_path_factory: object, content: bytes) -> None:
-    assert isinstance(tmp_path_factory, pytest.TempPathFactory)
-    path = tmp_path_factory.mktemp("env") / "agent.env"
+def test_every_byte_of_a_file_that_is_read_survives_saving(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "agent.env"
     path.write_bytes(content)
-    EnvFile.load(path).save(path)
+    try:
+        file = EnvFile.load(path)
+    except AgentError as refused:
+        assert refused.exit_code is ExitCode.USAGE
+        assert path.read_bytes() == content
+        return
+    file.save(path)
+    assert path.read_bytes() == content.removeprefix(BYTE_ORDER_MARK)
+
+
+@pytest.mark.parametrize("case", ENV_FILES, ids=name_of)
+def test_a_file_is_read_or_refused_as_the_vectors_say(tmp_path: Path, case: Case) -> None:
+    path = tmp_path / "agent.env"
+    content = content_of(case)
+    path.write_bytes(content)
+    if "refused" not in case:
+        file = EnvFile.load(path)
+        assert {name: file.get(name) for name in case["values"]} == case["values"]
+        return
+    with pytest.raises(AgentError) as refused:
+        EnvFile.load(path)
+    number, reason = case["refused"]["line"], ENV_FILE_REASONS[case["refused"]["reason"]]
+    assert refused.value.line.startswith(f"{path}, line {number}: {reason}. Next: ")
+    assert refused.value.exit_code is ExitCode.USAGE
+    assert "rce_" not in refused.value.line
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\ufeffA=1\n", "A=1\nROLLCALL_AGENT_ID=agt_1\n"),
+        ("\ufeffROLLCALL_AGENT_ID='x' # old\r\n\r\n", "ROLLCALL_AGENT_ID=agt_1\r\n\r\n"),
+        ('FOO="open\nset A=b\n; c', 'FOO="open\nset A=b\n; c\nROLLCALL_AGENT_ID=agt_1\n'),
+        ("FOO=a\rb\x07\u200b\n", "FOO=a\rb\x07\u200b\nROLLCALL_AGENT_ID=agt_1\n"),
+    ],
+)
+def test_a_write_drops_a_byte_order_mark_and_keeps_other_lines_as_they_are(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    path = tmp_path / "agent.env"
+    path.write_bytes(before.encode())
+    file = EnvFile.load(path)
+    file.set("ROLLCALL_AGENT_ID", "agt_1")
+    file.save(path)
+    assert path.read_bytes() == after.encode()
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(AgentError, match="not a regular file") as refused:
+            EnvFile.load(path)
+        assert refused.value.exit_code is ExitCode.USAGE
 
 
 def test_the_file_is_for_its_owner_only_whatever_it_was_before(tmp_path: Path) -> None:

@@ -20,13 +20,15 @@ def test_an_unready_start_is_not_final_and_a_usage_error_is() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOTDIR, errno.ELOOP])
-def test_an_env_file_that_cannot_be_read_is_unready(number: int) -> None:
+def test_an_env_file_that_cannot_be_read_is_unready(tmp_path: Path, number: int) -> None:
     class Unreadable(type(Path())):  # type: ignore[misc]
         def open(self, *_: object, **__: object) -> None:
             raise OSError(number, os.strerror(number))
 
+    path = tmp_path / "agent.env"
+    path.touch()
     with pytest.raises(AgentError, match=os.strerror(number)) as failure:
-        EnvFile.load(Unreadable("agent.env"))
+        EnvFile.load(Unreadable(path))
     assert failure.value.exit_code is ExitCode.UNREADY
 
 

@@ -1,0 +1,1 @@
+"""What several readers of the same text must agree on, as data."""
