@@ -104,8 +104,11 @@ def upgrade_of_this_process(
 
 
 def _refusal(settings: Settings, binary: Path | None, pin: str | None) -> str | None:
-    if not upgrades_itself(settings):
-        return f"{SELF_UPGRADE}=0 forbids upgrades"
+    try:
+        if not upgrades_itself(settings):
+            return f"{SELF_UPGRADE}=0 forbids upgrades"
+    except AgentError as error:
+        return error.line
     if binary is None:
         return "this agent is not the one-file build and cannot replace itself"
     if pin is None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from rollcall_client.switches import NoSwitchError, read_switch
+
 from rollcall_agent.own_upgrade import own_binary
 from rollcall_agent.programs import clean_environment
 
@@ -36,6 +38,14 @@ def start_again(
         execute: takes this process's place.
     """
     binary = binary or own_binary()
-    if binary is None or environment.get(SUPERVISED) == "1" or sys.platform == "win32":
+    if binary is None or _is_supervised(environment) or sys.platform == "win32":
         return
     execute(str(binary), [str(binary), *arguments], clean_environment(environment))
+
+
+def _is_supervised(environment: Mapping[str, str]) -> bool:
+    try:
+        return read_switch(SUPERVISED, environment.get(SUPERVISED), default=False)
+    except NoSwitchError:
+        # The settings were loaded, and refused it, before there was a version to change to.
+        return False

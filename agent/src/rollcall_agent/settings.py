@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rollcall_client.setting_lines import LineError
+from rollcall_client.switches import NoSwitchError, read_switch
+from rollcall_client.token_text import read_token_text
+
 from rollcall_agent import names
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.known_names import SWITCHES
 from rollcall_agent.names import AGENT_ID, AGENT_KEY, TOKEN, URL
 from rollcall_agent.places import HERE
 from rollcall_agent.private_files import advice, is_widely_readable
@@ -72,7 +77,21 @@ class Settings:
 
     @classmethod
     def load(cls, config: Path | None, environment: Mapping[str, str]) -> Settings:
-        """Read the env file that the option, the environment or the default names."""
+        """Read the env file that the option, the environment or the default names.
+
+        Every switch is checked, also one that the command does not use: what is mistyped is to be
+        found before anything is done, and not by the next command.
+
+        Raises:
+            AgentError: The file cannot be used, or a switch is neither on nor off.
+        """
+        settings = cls.look(config, environment)
+        settings.check_switches()
+        return settings
+
+    @classmethod
+    def look(cls, config: Path | None, environment: Mapping[str, str]) -> Settings:
+        """Read the same without judging the switches, for a command that only shows them."""
         path = config or Path(environment.get(CONFIG) or DEFAULT_CONFIG)
         return cls(path, environment, EnvFile.load(path))
 
@@ -80,7 +99,7 @@ class Settings:
     def load_what_can_be(cls, config: Path | None, environment: Mapping[str, str]) -> Settings:
         """Read it too, and take an env file that cannot be read for an empty one."""
         try:
-            return cls.load(config, environment)
+            return cls.look(config, environment)
         except AgentError:
             path = config or Path(environment.get(CONFIG) or DEFAULT_CONFIG)
             return cls(path, environment, EnvFile(""))
@@ -89,10 +108,32 @@ class Settings:
         """Look a setting up: environment, then env file."""
         return self.environment.get(name) or self.file.get(name)
 
+    def switch(self, name: str, *, default: bool) -> bool:
+        """Tell whether a switch is on.
+
+        Raises:
+            AgentError: Its value means neither on nor off.
+        """
+        for value, place in self._written(name):
+            if value.strip():
+                return _read_switch(name, value, place, default=default)
+        return default
+
+    def check_switches(self) -> None:
+        """Refuse a switch that is neither on nor off, in the environment as in the file."""
+        for name in SWITCHES:
+            for value, place in self._written(name):
+                _read_switch(name, value, place, default=False)
+
+    def _written(self, name: str) -> list[tuple[str, str]]:
+        """Return the values of a setting and where they stand, the one that counts first."""
+        found = (self.environment.get(name), "the environment"), (self.file.get(name), self.path)
+        return [(value, str(place)) for value, place in found if value]
+
     @property
     def allow_http(self) -> bool:
         """Whether the operator insists on plain HTTP to other hosts."""
-        return self.value(ALLOW_HTTP) == "1"
+        return self.switch(ALLOW_HTTP, default=False)
 
     def ca_bundle(self) -> Path | None:
         """Return the file of a private CA, where one is named."""
@@ -132,7 +173,10 @@ class Settings:
         """Return the enrollment token of the environment or the env file."""
         for name in names.TOKENS:
             if given := self.environment.get(name):
-                return enrollment_token(given, f"the environment's {name}")
+                source = f"the environment's {name}"
+                return enrollment_token(
+                    token_text(given.encode(errors="surrogateescape"), source), source
+                )
             if stored := self.file.get(name):
                 return enrollment_token(stored, f"{self.path} ({name})")
         return None
@@ -146,6 +190,28 @@ class Settings:
         """Warn where others may read the secrets of the env file."""
         if is_widely_readable(self.path):
             say.warn(f"{self.path} can be read by others. Next: {advice(self.path)}")
+
+
+def token_text(content: bytes, source: str) -> str:
+    """Return the token of a file, of stdin or of a variable.
+
+    Raises:
+        AgentError: There is none, more than one, or one that cannot be used.
+    """
+    try:
+        return read_token_text(content, names.TOKENS)
+    except LineError as error:
+        raise AgentError(
+            f"{error.of(source)}. Next: let it hold the token alone, as it was minted.",
+            ExitCode.USAGE,
+        ) from None
+
+
+def _read_switch(name: str, value: str, place: str, *, default: bool) -> bool:
+    try:
+        return read_switch(name, value, default=default)
+    except NoSwitchError as error:
+        raise AgentError(f"{error.line} Next: correct it in {place}.", ExitCode.USAGE) from None
 
 
 def _identity(agent_id: str, key: str, other: str | None) -> Identity:

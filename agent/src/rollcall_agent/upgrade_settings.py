@@ -24,7 +24,7 @@ def state_folder(settings: Settings) -> Path:
 
 def upgrades_itself(settings: Settings) -> bool:
     """Tell whether the agent may replace its own binary; it may unless it is told not to."""
-    return settings.value(SELF_UPGRADE) != "0"
+    return settings.switch(SELF_UPGRADE, default=True)
 
 
 def release_key(settings: Settings) -> str | None:

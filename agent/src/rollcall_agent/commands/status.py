@@ -27,7 +27,7 @@ def status(
 ) -> None:
     """Show the configuration, the identity (never the key) and whether the URL answers."""
     with telling() as say:
-        settings = Settings.load(config, os.environ)
+        settings = Settings.look(config, os.environ)
         settings.warn_if_exposed(say)
         base_url = None
         try:

@@ -86,13 +86,21 @@ def check_version(settings: Settings, *, is_release: bool) -> Check:
         pin = release_key(settings)
     except AgentError as error:
         return failed(VERSION, f"{what}. {error.line}", "copy the fingerprint from a mint's answer")
-    if is_release and pin is None and upgrades_itself(settings):
+    if is_release and pin is None and _wants_upgrades(settings):
         return warning(
             VERSION,
             f"{what}. It refuses every upgrade: no release key is pinned",
             f"write {RELEASE_KEY}=<fingerprint> into {settings.path}; a mint's answer shows it",
         )
     return ok(VERSION, what)
+
+
+def _wants_upgrades(settings: Settings) -> bool:
+    try:
+        return upgrades_itself(settings)
+    except AgentError:
+        # Named by the line about the configuration.
+        return True
 
 
 def _of_systemd(programs: Runner, *, enrolled: bool) -> Check:

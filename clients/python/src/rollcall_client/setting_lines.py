@@ -1,8 +1,8 @@
 """The lines of an env file, as a shell and systemd read them where the two agree.
 
-``[export] NAME = VALUE``, blank lines, and comments that start with ``#`` or ``;``. A value is made of
-unquoted text, ``'…'`` and ``"…"`` in any order. Nothing is expanded: ``$`` and backticks stand for
-themselves. docs/decisions/0029 says why; tests/vectors/env_file.json has the cases.
+``[export] NAME = VALUE``, blank lines, and comments that start with ``#`` or ``;``. A value is
+made of unquoted text, ``'…'`` and ``"…"`` in any order. Nothing is expanded: ``$`` and backticks
+stand for themselves. docs/decisions/0029 says why; tests/vectors/env_file.json has the cases.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Setting:
 
 
 def decode(content: bytes) -> str:
-    """Return the text of a file, without a byte-order mark. Bytes that are not UTF-8 stay as they are.
+    """Return the text of a file without a byte-order mark. Bytes that are not UTF-8 are kept.
 
     Raises:
         LineError: it is UTF-16 or UTF-32, or damaged.
@@ -121,7 +121,7 @@ def decode(content: bytes) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """Return the lines with their ends. A line ends with LF alone; the CR of CRLF is part of its end."""
+    """Return the lines with their ends. A line ends with LF or CRLF, never with CR alone."""
     return [line for line in re.split(r"(?<=\n)", text) if line]
 
 
@@ -233,7 +233,7 @@ def _check_letters(text: str) -> None:
 
 
 def _words(text: str) -> list[str]:
-    """Return what could be names in a line, also where an invisible character stands in or beside one."""
+    """Return what could be names in a line, also with an invisible character in or beside one."""
     joined = _CONTROLS.sub("", _MARKS.sub("", text))
     parted = _CONTROLS.sub(" ", _MARKS.sub(" ", text))
     return [*_WORD.findall(joined), *_WORD.findall(parted)]

@@ -1,7 +1,7 @@
 """What a file with a token, or stdin, may hold: the token alone, or a line that sets it.
 
-A person writes such a file with an editor, and some of them add a byte-order mark, a comment, quotes or a
-blank line. tests/vectors/token_file.json has the cases.
+A person writes such a file with an editor, and some editors and people add a byte-order mark, a
+comment, quotes or a blank line. tests/vectors/token_file.json has the cases.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def read_token_text(content: bytes, names: Sequence[str]) -> str:
 
     Args:
         content: of the file, as it is.
-        names: of the settings that hold a token, the first one first: a line ``NAME=token`` of an env
-            file counts as well. Lines that set other names do not count.
+        names: of the settings that hold a token, the first one first: a line ``NAME=token`` of an
+            env file counts as well. Lines that set other names do not count.
 
     Raises:
         LineError: there is no token, more than one, or one that cannot be used.

@@ -1,0 +1,102 @@
+"""Switches mean the same everywhere; one that means nothing is refused before anything is done."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.known_names import SWITCHES
+from rollcall_agent.restart import start_again
+from rollcall_agent.settings import Settings
+from rollcall_agent.upgrade_settings import upgrades_itself
+from rollcall_client.switches import OFF, ON
+
+MEANINGLESS = (
+    "2",
+    "-1",
+    "y",
+    "n",
+    "t",
+    "enabled",
+    "ja",
+    "truee",
+    "1.0",
+    "on off",
+    "\u0661",
+    "rce_x",
+)
+
+
+def load(tmp_path: Path, text: str = "", **environment: str) -> Settings:
+    path = tmp_path / "agent.env"
+    path.write_text(text)
+    path.chmod(0o600)
+    return Settings.load(path, environment)
+
+
+def spellings(words: frozenset[str]) -> list[str]:
+    return sorted(form for word in words for form in (word, word.upper(), f" {word.title()} "))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [(word, True) for word in spellings(ON)] + [(word, False) for word in spellings(OFF)],
+)
+def test_a_switch_says_the_same_in_environment_and_file(
+    tmp_path: Path, written: str, expected: bool
+) -> None:
+    names = ("ROLLCALL_ALLOW_HTTP", "ROLLCALL_SELF_UPGRADE")
+    in_file = load(tmp_path, "".join(f'{name}="{written}"\n' for name in names))
+    in_environment = load(tmp_path, **dict.fromkeys(names, written))
+    for settings in (in_file, in_environment):
+        assert (settings.allow_http, upgrades_itself(settings)) == (expected, expected)
+
+
+def test_an_empty_switch_is_not_set_and_the_environment_goes_first(tmp_path: Path) -> None:
+    name = "ROLLCALL_ALLOW_HTTP"
+    assert not load(tmp_path).allow_http
+    assert upgrades_itself(load(tmp_path, ROLLCALL_SELF_UPGRADE=" "))
+    assert load(tmp_path, f"{name}=yes\n", **{name: ""}).allow_http
+    assert load(tmp_path, f"{name}=yes\n", **{name: "  "}).allow_http
+    assert not load(tmp_path, f"{name}=yes\n", **{name: "off"}).allow_http
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), list(zip(itertools.cycle(SWITCHES), MEANINGLESS, strict=False))
+)
+def test_a_switch_that_means_nothing_is_refused_wherever_it_stands(
+    tmp_path: Path, name: str, written: str
+) -> None:
+    other = "ROLLCALL_SELF_UPGRADE=1\n"
+    for text, environment, place in (
+        (other, {name: written}, "the environment"),
+        (f"{other}{name}='{written}'\n", {}, str(tmp_path / "agent.env")),
+        (f"{other}{name}='{written}'\n", {name: "1"}, str(tmp_path / "agent.env")),
+    ):
+        with pytest.raises(AgentError) as refused:
+            load(tmp_path, text, **environment)
+        assert refused.value.exit_code is ExitCode.USAGE
+        assert refused.value.line == (
+            f"{name} must be 1, true, yes or on, or 0, false, no or off. "
+            f"Next: correct it in {place}."
+        )
+
+
+def test_a_command_that_only_looks_does_not_judge_switches(tmp_path: Path) -> None:
+    path = tmp_path / "agent.env"
+    path.write_text("ROLLCALL_SELF_UPGRADE=maybe\n")
+    assert Settings.look(path, {}).value("ROLLCALL_SELF_UPGRADE") == "maybe"
+
+
+@pytest.mark.parametrize(("written", "starts_itself"), [("yes", False), ("1", False), ("no", True)])
+def test_a_supervised_agent_does_not_start_itself(written: str, starts_itself: bool) -> None:
+    started = list[str]()
+    start_again(
+        {"ROLLCALL_SUPERVISED": written},
+        [],
+        binary=Path("/opt/agent"),
+        execute=lambda program, *_: started.append(program),
+    )
+    assert bool(started) is starts_itself
