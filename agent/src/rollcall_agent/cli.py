@@ -6,11 +6,14 @@ what is heavy (cryptography, rich) is imported inside of that command.
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from rollcall_agent.commands.decommission import decommission
 from rollcall_agent.commands.doctor import doctor
 from rollcall_agent.commands.enroll import enroll
+from rollcall_agent.commands.entry import enter, make_streams_safe
 from rollcall_agent.commands.run import run
 from rollcall_agent.commands.service import service
 from rollcall_agent.commands.status import status
@@ -40,4 +43,5 @@ app.command()(version)
 
 def main() -> None:
     """Enter the agent from the console script."""
-    app(prog_name="rollcall-agent")
+    make_streams_safe()
+    sys.exit(enter(lambda: app(prog_name="rollcall-agent", standalone_mode=False), sys.argv[1:]))

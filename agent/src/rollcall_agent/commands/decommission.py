@@ -45,7 +45,7 @@ def decommission(
 
 def _ask_for_leave(agent_id: str) -> None:
     """Ask whoever sits there, and end the command where nobody does, or says no."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise AgentError("Nobody is there to be asked. Next: give --yes.", ExitCode.USAGE)
     question = f"End {agent_id} for good? Its key will never work again."
     if not typer.confirm(question, err=True):

@@ -12,7 +12,7 @@ from urllib.request import getproxies
 
 import typer
 
-from rollcall_agent.commands.options import Config, Url
+from rollcall_agent.commands.options import Config, TokenFile, Url
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.exits import ExitCode
 
@@ -27,7 +27,7 @@ def doctor(
     *,
     config: Config = None,
     url: Url = None,
-    token_file: Annotated[Path | None, typer.Option(help="Read the token from a file.")] = None,
+    token_file: TokenFile = None,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the token from stdin.")
     ] = False,

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace as changed
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,7 +13,7 @@ import typer
 from rollcall_agent import last_state
 from rollcall_agent.client import Caller
 from rollcall_agent.clock import SystemClock
-from rollcall_agent.commands.options import Config, Timeout, Url, pairs
+from rollcall_agent.commands.options import Config, Timeout, TokenFile, Url, pairs
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.commands.parts import connect, retry_for
 from rollcall_agent.enrollment import SAFE_TO_REPEAT, Ask, Enrolled, Enrollment
@@ -37,7 +36,7 @@ def enroll(
     *,
     config: Config = None,
     url: Url = None,
-    token_file: Annotated[Path | None, typer.Option(help="Read the token from a file.")] = None,
+    token_file: TokenFile = None,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the token from stdin.")
     ] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,29 @@ import typer
 
 from rollcall_agent.exits import AgentError, ExitCode
 
+# `readable=False`, here and wherever a path is taken: typer would look at the file before the
+# command does, and end with a code that a service manager takes for final.
 Config = Annotated[
     Path | None,
-    typer.Option(help="The env file. Default: ROLLCALL_CONFIG, else /etc/rollcall/agent.env."),
+    typer.Option(
+        help="The env file. Default: ROLLCALL_CONFIG, else /etc/rollcall/agent.env.",
+        readable=False,
+    ),
 ]
+TokenFile = Annotated[Path | None, typer.Option(help="Read the token from a file.", readable=False)]
 Url = Annotated[str | None, typer.Option(help="The control plane's URL, stage included.")]
-Timeout = Annotated[float, typer.Option(min=1, max=86400, help="Seconds to keep trying.")]
+
+
+def _finite(seconds: float) -> float:
+    # "nan" lies within every bound, because it compares with none.
+    if not math.isfinite(seconds):
+        raise typer.BadParameter("no number")
+    return seconds
+
+
+Timeout = Annotated[
+    float, typer.Option(min=1, max=86400, help="Seconds to keep trying.", callback=_finite)
+]
 
 
 def pairs(given: list[str] | None, option: str) -> dict[str, str]:

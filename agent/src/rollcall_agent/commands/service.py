@@ -23,10 +23,14 @@ service = typer.Typer(
 
 Root = Annotated[
     Path | None,
-    typer.Option(help="Only write the service's definition, below this folder (an image's root)."),
+    typer.Option(
+        help="Only write the service's definition, below this folder (an image's root).",
+        readable=False,
+    ),
 ]
 Binary = Annotated[
-    Path | None, typer.Option(help="The agent's program. Default: the one that runs this.")
+    Path | None,
+    typer.Option(help="The agent's program. Default: the one that runs this.", readable=False),
 ]
 
 

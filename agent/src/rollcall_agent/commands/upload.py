@@ -30,7 +30,7 @@ KNOWN: Final = (
 
 def upload(
     *,
-    file: Annotated[Path, typer.Argument(help="The file to upload.")],
+    file: Annotated[Path, typer.Argument(help="The file to upload.", readable=False)],
     kind: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")],
     config: Config = None,
     url: Url = None,
