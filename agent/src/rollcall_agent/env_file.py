@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -55,15 +56,15 @@ class EnvFile:
             ) from None
         return file
 
-    def check(self) -> None:
-        """Refuse the first line that is about one of our names and cannot be used.
+    def check(self, is_read: Callable[[str], bool] = is_ours) -> None:
+        """Refuse the first line that is about a name that is read, and cannot be used.
 
         Raises:
             LineError: There is such a line.
         """
         for number, line in enumerate(self._lines, start=1):
             try:
-                setting_lines.check_line(setting_lines.body(line), is_ours)
+                setting_lines.check_line(setting_lines.body(line), is_read)
             except LineError as error:
                 raise LineError(error.fault, number) from None
 

@@ -21,6 +21,11 @@ def clean(text: str, limit: int = LONGEST_TEXT) -> str:
     return printable if len(printable) <= limit else printable[: limit - 3] + "..."
 
 
+def one_line(text: str) -> str:
+    """Make our own text safe to print where it names a path, which may hold any character."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class Say(Protocol):
     """Where the agent's lines go."""
 

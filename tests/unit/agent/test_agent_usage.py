@@ -166,6 +166,18 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     assert typed("enrol") == ExitCode.USAGE
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\x1b[2Jb", "a\u2028b", "a\udcffb"])
+def test_a_path_makes_no_second_line(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    assert typed("run", "--config", str(folder)) == ExitCode.USAGE
+    _, err = capfd.readouterr()
+    assert (err.count("\n"), len(err.splitlines())) == (1, 1)
+    assert "a?" in err
+
+
 def test_any_text_can_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from rollcall_agent.exits import AgentError, ExitCode, RestartRequestedError
-from rollcall_agent.say import Say, Terminal
+from rollcall_agent.say import Say, Terminal, one_line
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def telling() -> Iterator[Say]:
     try:
         yield say
     except AgentError as error:
-        say.note(f"error: {error.line}")
+        say.note(f"error: {one_line(error.line)}")
         raise typer.Exit(error.exit_code) from error
     except RestartRequestedError as restart:
         from rollcall_agent.restart import start_again  # noqa: PLC0415 - seldom needed

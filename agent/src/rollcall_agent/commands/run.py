@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +34,7 @@ from rollcall_agent.own_upgrade import upgrade_of_this_process
 from rollcall_agent.persistence import Persistence
 from rollcall_agent.reporting import Reporting
 from rollcall_agent.rotation import Rotation
-from rollcall_agent.say import Say
+from rollcall_agent.say import OutputLostError, Say
 from rollcall_agent.schedule import Schedule
 from rollcall_agent.service.endings import is_final
 from rollcall_agent.settings import Identity, Settings
@@ -171,7 +171,9 @@ def _enroll(
     identity = enrolled.identity
     if not enrolled.persisted:
         persistence.owe(lambda: enrollment.persist(ask, identity))
-    say_enrolled(enrolled, settings, say)
+    # An identity that is in memory alone must not be lost because stdout was.
+    with suppress(OutputLostError):
+        say_enrolled(enrolled, settings, say)
     return enrolled
 
 

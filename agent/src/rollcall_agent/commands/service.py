@@ -13,8 +13,9 @@ from rollcall_agent.commands.options import Config
 from rollcall_agent.commands.outcome import telling
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.places import HERE, SERVICE
+from rollcall_agent.programs import Programs
 from rollcall_agent.say import Say
-from rollcall_agent.service.manager import Standing, manager_of_this_host
+from rollcall_agent.service.manager import Definition, Standing, manager_of_this_host
 from rollcall_agent.settings import Settings
 
 service = typer.Typer(
@@ -45,7 +46,7 @@ def install(
     """Install the service, let it start with the host, and start it; may be repeated."""
     with telling() as say:
         # Imported here, because `run` loads this module as well.
-        from rollcall_agent.service.installing import define, prepare, write_below  # noqa: PLC0415
+        from rollcall_agent.service.installing import define, write_below  # noqa: PLC0415
 
         settings = Settings.load(config, os.environ)
         definition = define(settings, binary)
@@ -54,7 +55,7 @@ def install(
             say.result(f"Wrote {written}.")
             return
         _require_root()
-        prepare(definition)
+        _let_it_reach(settings, definition, say)
         manager_of_this_host().install(definition, start=not no_start)
         _tell(manager_of_this_host().standing(), say)
 
@@ -109,6 +110,21 @@ def run(*, config: Config = None) -> None:
     with telling():
         code = run_for_manager(config, sys.platform)
     raise typer.Exit(code)
+
+
+def _let_it_reach(settings: Settings, definition: Definition, say: Say) -> None:
+    """Make the service's folders, and see to it that it can use them and its files."""
+    from rollcall_agent.service.access import make_reachable  # noqa: PLC0415
+    from rollcall_agent.service.installing import prepare  # noqa: PLC0415
+    from rollcall_agent.service.reach import ALL_POWERFUL, OF_UNIT, user_of_service  # noqa: PLC0415
+
+    user = user_of_service(sys.platform, Programs.of_this_host())
+    if user is None:
+        user = OF_UNIT if sys.platform == "linux" else ALL_POWERFUL
+    # Before any folder is made, and once more with those that were made for root.
+    make_reachable(settings, definition, user, say)
+    prepare(definition)
+    make_reachable(settings, definition, user, say)
 
 
 def _require_root() -> None:

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
+from rollcall_client.setting_lines import LineError
+
+from rollcall_agent import known_names, names
 from rollcall_agent.doctor.check import Check, failed, of_error, ok, skipped, warning
 from rollcall_agent.env_file import EnvFile
-from rollcall_agent.exits import AgentError
+from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.last_state import recall
 from rollcall_agent.private_files import advice, is_widely_readable
+from rollcall_agent.service.reach import (
+    ALL_POWERFUL,
+    BARE_ROOT,
+    ServiceUser,
+    to_read,
+    to_replace,
+)
 from rollcall_agent.settings import IDEMPOTENCY_KEY, Settings
+from rollcall_agent.tls import trusting
 
 CONFIGURATION: Final = "configuration"
 URL: Final = "url"
 IDENTITY: Final = "identity"
+PROXY_FILE: Final = "proxy.env"
+PROXY_NAMES: Final = frozenset(
+    name
+    for plain in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    for name in (plain, plain.upper())
+)
+INSTALLERS_URL: Final = "ROLLCALL_URL"
 _ENDED: Final = "ended"
 _WORRIES: Final = {
     "quarantined": "ask an operator to release this agent",
@@ -26,38 +46,108 @@ _WORRIES: Final = {
 }
 
 
-def check_configuration(path: Path) -> tuple[Check, EnvFile]:
-    """Look at the env file: that it is there, can be read, and is its owner's alone."""
+def check_configuration(
+    path: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    user: ServiceUser | None = None,
+) -> tuple[Check, EnvFile]:
+    """Look at the env file and at what it names.
+
+    Args:
+        path: of the env file.
+        environment: of this process, whose settings go before those of the file.
+        user: as whom the service runs; None where none is installed.
+    """
     try:
         file = EnvFile.load(path)
     except AgentError as error:
         return of_error(CONFIGURATION, error), EnvFile()
-    if not path.exists():
-        todo = "nothing, if the settings are in the environment; else run enroll, which writes it"
-        return warning(CONFIGURATION, f"{path} does not exist", todo), file
-    return _judge_file(path, file), file
+    settings = Settings(path, environment, file)
+    return _failure(settings, user or _presumed_user()) or _warnings(settings), file
 
 
-def _judge_file(path: Path, file: EnvFile) -> Check:
-    if not path.is_file():
-        return failed(CONFIGURATION, f"{path} is not a file", "name the env file with --config")
+def _presumed_user() -> ServiceUser | None:
+    """Return as whom a service would run; None where whoever runs this is to run it, too."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return None
+    return ALL_POWERFUL if sys.platform == "darwin" else BARE_ROOT
+
+
+def _failure(settings: Settings, user: ServiceUser | None) -> Check | None:
+    path = settings.path
     if is_widely_readable(path):
         return failed(CONFIGURATION, f"{path} can be read by others", advice(path))
-    owner = _foreign_owner(path)
-    if owner is not None:
-        return warning(
-            CONFIGURATION,
-            f"{path} belongs to user {owner}, who is neither root nor whoever runs this",
-            f"chown root {path}, or the user that the service runs as",
-        )
-    junk = _unreadable_line(file)
-    if junk is not None:
-        return warning(
-            CONFIGURATION,
-            f"Line {junk} of {path} is neither KEY=VALUE nor a comment, and is not looked at",
-            "correct or remove that line",
-        )
-    return ok(CONFIGURATION, f"{path} can be read, by its owner alone")
+    try:
+        settings.check_switches()
+        trusting(settings.ca_bundle())
+        _check_proxy_file(path.with_name(PROXY_FILE))
+    except AgentError as error:
+        return of_error(CONFIGURATION, error)
+    bundle = Settings(path, {}, settings.file).ca_bundle()
+    if user is None:
+        return None
+    obstacle = to_replace(path, user) or (to_read(bundle, user) if bundle else None)
+    return failed(CONFIGURATION, obstacle.what, obstacle.todo) if obstacle else None
+
+
+def _warnings(settings: Settings) -> Check:
+    path = settings.path
+    found: list[tuple[str, str]] = []
+    if not path.exists():
+        todo = "nothing, if the settings are in the environment; else run enroll, which writes it"
+        found.append((f"{path} does not exist", todo))
+    elif (owner := _foreign_owner(path)) is not None:
+        what = f"{path} belongs to user {owner}, who is neither root nor whoever runs this"
+        found.append((what, f"chown root {path}, or the user that the service runs as"))
+    if (junk := settings.file.strange_line()) is not None:
+        what = f"Line {junk} of {path} is neither KEY=VALUE nor a comment, and is not looked at"
+        found.append((what, "correct or remove that line"))
+    if unknown := _unknown_names(settings):
+        found.append((f"Not known: {', '.join(unknown)}", "correct or remove what is not known"))
+    if misplaced := _misplaced_names(settings):
+        found.append((f"Not read from {path}: {', '.join(misplaced)}", "use the agent's own names"))
+    if not found:
+        return ok(CONFIGURATION, f"{path} can be read, by its owner alone")
+    return warning(
+        CONFIGURATION, ". ".join(what for what, _ in found), "; ".join(todo for _, todo in found)
+    )
+
+
+def _unknown_names(settings: Settings) -> list[str]:
+    """Name what looks like a setting of ours and is none, and what was meant perhaps."""
+    places = ((settings.file.names(), str(settings.path)), (settings.environment, "environment"))
+    unknown = [
+        f"{name} in the {place}" if place == "environment" else f"{name} in {place}"
+        for names, place in places
+        for name in names
+        if known_names.is_unknown(name)
+    ]
+    return [_with_guess(one) for one in unknown]
+
+
+def _with_guess(found: str) -> str:
+    close = known_names.nearest(found.split(" ", maxsplit=1)[0])
+    return f"{found} ({close} is meant?)" if close else found
+
+
+def _misplaced_names(settings: Settings) -> list[str]:
+    """Name the settings of installers and command line, which the agent does not read."""
+    others = known_names.OF_INSTALLERS | known_names.OF_COMMAND_LINE
+    found = [name for name in settings.file.names() if name in others]
+    return [f"{name} ({names.URL} is)" if name == INSTALLERS_URL else name for name in found]
+
+
+def _check_proxy_file(path: Path) -> None:
+    """Look at the file that the install script writes for the service's proxies."""
+    if not path.exists():
+        return
+    file = EnvFile.load(path)
+    try:
+        file.check(PROXY_NAMES.__contains__)
+    except LineError as error:
+        raise AgentError(
+            f"{error.of(str(path))}. Next: correct that line.", ExitCode.USAGE
+        ) from None
 
 
 def check_url(settings: Settings, option: str | None) -> tuple[Check, str | None]:
@@ -114,12 +204,3 @@ def _foreign_owner(path: Path) -> int | None:
         return None
     owner = path.stat().st_uid
     return None if owner in {0, os.geteuid()} else owner
-
-
-def _unreadable_line(file: EnvFile) -> int | None:
-    """Return the number of the first line that means nothing; its text may be a secret."""
-    for number, line in enumerate(file.text().splitlines(), start=1):
-        text = line.strip()
-        if text and not text.startswith("#") and "=" not in text:
-            return number
-    return None

@@ -18,6 +18,7 @@ from rollcall_agent.exits import AgentError
 from rollcall_agent.own_upgrade import own_binary
 from rollcall_agent.programs import Runner
 from rollcall_agent.secret import Secret
+from rollcall_agent.service.reach import user_of_service
 from rollcall_agent.settings import IDEMPOTENCY_KEY, Settings
 from rollcall_agent.upgrade_settings import state_folder
 
@@ -72,12 +73,13 @@ class Examination:
         return Report(tuple(self._checks))
 
     def _on_host(self) -> Settings:
-        check, file = configured.check_configuration(self.config)
+        user = user_of_service(self.ground.platform, self.ground.programs)
+        check, file = configured.check_configuration(self.config, self.ground.environment, user)
         settings = Settings(self.config, self.ground.environment, file)
         folders = [self.config.parent, state_folder(settings)]
         version = on_host.check_version(settings, is_release=own_binary() is not None)
         self._checks += [version, check]
-        self._add(on_host.DISK, lambda: [on_host.check_disk(folders)])
+        self._add(on_host.DISK, lambda: [on_host.check_disk(folders, user=user)])
         self._add(configured.IDENTITY, lambda: [configured.check_identity(settings)])
         self._add(on_host.SERVICE_CHECK, lambda: [self._service(settings)])
         return settings

@@ -13,6 +13,7 @@ from rollcall_agent.doctor.check import Check, failed, ok, skipped, warning
 from rollcall_agent.exits import AgentError
 from rollcall_agent.places import SERVICE
 from rollcall_agent.programs import NOT_FOUND, Ran, Runner
+from rollcall_agent.service.reach import ServiceUser, to_write
 from rollcall_agent.settings import Settings
 from rollcall_agent.upgrade_settings import RELEASE_KEY, release_key, upgrades_itself
 
@@ -34,8 +35,18 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def check_disk(folders: Sequence[Path], free: Callable[[Path], int] = free_bytes) -> Check:
-    """See whether the agent's folders can be written to, and how much room they have."""
+def check_disk(
+    folders: Sequence[Path],
+    free: Callable[[Path], int] = free_bytes,
+    user: ServiceUser | None = None,
+) -> Check:
+    """See whether the agent's folders can be written to, and how much room they have.
+
+    Args:
+        folders: those of the agent.
+        free: tells the room.
+        user: as whom the service runs, where one is installed: it may be less than this process.
+    """
     room = []
     for folder in dict.fromkeys(folders):
         existing = next(one for one in (folder, *folder.absolute().parents) if one.exists())
@@ -50,6 +61,9 @@ def check_disk(folders: Sequence[Path], free: Callable[[Path], int] = free_bytes
                 f"{folder} cannot be written to ({(error.strerror or 'unknown').lower()})",
                 "run doctor as the service's user (sudo); in a container mount the folder writable",
             )
+        obstacle = to_write(folder, user) if user is not None else None
+        if obstacle is not None:
+            return failed(DISK, obstacle.what, obstacle.todo)
     least, folder = min(room)
     return _judge_room(least, folder, folders)
 

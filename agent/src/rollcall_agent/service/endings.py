@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rollcall_agent.exits import AgentError, ExitCode, RestartRequestedError
-from rollcall_agent.say import Say
+from rollcall_agent.say import Say, one_line
 from rollcall_agent.stopping import Stopper, StopRequestedError
 
 # The same codes as in the systemd unit: what does not get better by itself.
@@ -32,7 +32,7 @@ def exit_code_of(work: Work, stopper: Stopper, say: Say) -> int:
         say.note(restart.line)
         return int(ExitCode.RESTART)
     except AgentError as error:
-        say.note(f"error: {error.line}")
+        say.note(f"error: {one_line(error.line)}")
         return int(error.exit_code)
     except Exception:  # noqa: BLE001 - a service has nobody to show a traceback to but its log
         for line in traceback.format_exc().splitlines():

@@ -11,6 +11,7 @@ from rollcall_agent.doctor.check import Check, Outcome
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.last_state import remember
 from rollcall_agent.programs import Ran
+from rollcall_agent.service.reach import ServiceUser
 from rollcall_agent.settings import Settings
 
 from tests.unit.agent.doctor.fake_network import FakePrograms
@@ -68,10 +69,10 @@ def test_a_line_that_means_nothing_is_named_by_its_number_and_never_shown(tmp_pa
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_an_env_file_of_somebody_else_is_warned_about(tmp_path: Path) -> None:
+def test_an_env_file_that_the_service_cannot_read_is_a_failure(tmp_path: Path) -> None:
     path = env_file(tmp_path)
     os.chown(path, 12345, 12345)
-    says(configured.check_configuration(path)[0], Outcome.WARNING, "user 12345", "chown")
+    says(configured.check_configuration(path)[0], Outcome.FAILED, "user 12345", f"chown 0 {path}")
 
 
 def test_a_url_is_right_missing_unusable_or_plain(tmp_path: Path) -> None:
@@ -223,3 +224,62 @@ def test_launchd_is_understood(ran: Ran, outcome: Outcome) -> None:
 def test_the_windows_service_manager_is_understood(ran: Ran, outcome: Outcome) -> None:
     programs = FakePrograms({"sc.exe query rollcall-agent": ran})
     says(on_host.check_service("win32", programs, enrolled=True), outcome)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "outcome", "words"),
+    [
+        ("ROLLCALL_TOKN=x\n", {}, Outcome.WARNING, ["ROLLCALL_TOKN in", "ROLLCALL_TOKEN is meant"]),
+        ("", {"ROLLCALL_ALOW_HTTP": "1"}, Outcome.WARNING, ["ROLLCALL_ALOW_HTTP in the env"]),
+        ("rollcall_token=x\n", {}, Outcome.WARNING, ["rollcall_token", "(ROLLCALL_TOKEN is"]),
+        ("ROLLCALL_A=1\nROLLCALL_B=2\n", {}, Outcome.WARNING, ["ROLLCALL_A in", "ROLLCALL_B in"]),
+        ("ROLLCALL_URL=https://a\n", {}, Outcome.WARNING, ["ROLLCALL_URL (ROLLCALL_API_BASE_URL"]),
+        ("ROLLCALL_TOKN=x\njunk\n", {}, Outcome.WARNING, ["Line 2", "ROLLCALL_TOKN"]),
+        ("ROLLCALL_SELF_UPGRADE=maybe\n", {}, Outcome.FAILED, ["must be 1, true, yes or on"]),
+        ("", {"ROLLCALL_SUPERVISED": "2"}, Outcome.FAILED, ["the environment"]),
+        ("# x\nROLLCALL_TOKEN='rce_a\n", {}, Outcome.FAILED, ["agent.env, line 2: a quote is not"]),
+        ("ROLLCALL_CA_BUNDLE=/nonexistent/ca\n", {}, Outcome.FAILED, ["/nonexistent/ca"]),
+        ("ROLLCALL_CA_BUNDLE=/etc/passwd\n", {}, Outcome.FAILED, ["no PEM certificates"]),
+        ("", {"ROLLCALL_CREDENTIAL": "rco_a", "ROLLCALL_URL": "https://a"}, Outcome.OK, []),
+        ("SENSOR_ID=a\nRM_RETENTION=b\nexport ROLLCALL_TOKEN\n", {}, Outcome.OK, []),
+    ],
+)
+def test_what_is_written_is_judged_and_never_shown(
+    tmp_path: Path, text: str, environment: dict[str, str], outcome: Outcome, words: list[str]
+) -> None:
+    check, _ = configured.check_configuration(env_file(tmp_path, text), environment)
+    says(check, outcome, *words)
+    assert "rce_a" not in check.line()
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("HTTPS_PROXY='http://user:hunter2@proxy:3128\n", Outcome.FAILED),
+        ("HTTPS_PROXY: http://user:hunter2@proxy:3128\n", Outcome.FAILED),
+        ("\ufeffhttps_proxy=http://user:hunter2@proxy:3128\r\nNO_PROXY=a\n", Outcome.OK),
+    ],
+)
+def test_the_file_of_the_services_proxies_is_judged_too(
+    tmp_path: Path, text: str, outcome: Outcome
+) -> None:
+    (tmp_path / "proxy.env").write_text(text)
+    check, _ = configured.check_configuration(env_file(tmp_path))
+    says(check, outcome, *(["proxy.env, line 1: "] if outcome is Outcome.FAILED else []))
+    assert "hunter2" not in check.line()
+
+
+def test_what_the_service_does_not_see_is_a_failure(tmp_path: Path) -> None:
+    user = ServiceUser(os.geteuid(), frozenset({os.getegid()}), hidden=(str(tmp_path),))
+    check, _ = configured.check_configuration(env_file(tmp_path), user=user)
+    says(check, Outcome.FAILED, "does not see")
+    says(on_host.check_disk([tmp_path], user=user), Outcome.FAILED, "does not see")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_that_the_service_cannot_write_to_is_a_failure(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 12345, 12345)
+    says(on_host.check_disk([folder]), Outcome.OK)
+    says(on_host.check_disk([folder], user=ServiceUser()), Outcome.FAILED, "user 12345", "chown 0")
