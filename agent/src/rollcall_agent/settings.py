@@ -93,6 +93,7 @@ class Settings:
     def look(cls, config: Path | None, environment: Mapping[str, str]) -> Settings:
         """Read the same without judging the switches, for a command that only shows them."""
         path = config or Path(environment.get(CONFIG) or DEFAULT_CONFIG)
+        require_place(path)
         return cls(path, environment, EnvFile.load(path))
 
     @classmethod
@@ -190,6 +191,18 @@ class Settings:
         """Warn where others may read the secrets of the env file."""
         if is_widely_readable(self.path):
             say.warn(f"{self.path} can be read by others. Next: {advice(self.path)}")
+
+
+def require_place(path: Path) -> None:
+    """Refuse a relative path where the folder that it counts from is gone."""
+    try:
+        path.absolute()
+    except OSError as error:
+        raise AgentError(
+            f"There is no {path}: the folder in which this was started is gone. Next: name the "
+            "whole path, or start this in another folder.",
+            ExitCode.USAGE,
+        ) from error
 
 
 def token_text(content: bytes, source: str) -> str:

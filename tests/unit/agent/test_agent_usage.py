@@ -178,6 +178,20 @@ def test_a_path_makes_no_second_line(
     assert "a?" in err
 
 
+def test_a_relative_path_where_the_folder_is_gone_is_a_usage_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert typed("status", "--config", "agent.env") == ExitCode.USAGE
+    assert "is gone" in capfd.readouterr().err
+    assert typed("doctor", "--config", "agent.env") == ExitCode.DOCTOR
+    assert "is gone" in capfd.readouterr().out
+    assert typed("status", "--config", "/nonexistent/agent.env") == ExitCode.NOT_ENROLLED
+
+
 def test_any_text_can_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

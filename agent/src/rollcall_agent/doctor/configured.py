@@ -24,7 +24,7 @@ from rollcall_agent.service.reach import (
     to_read,
     to_replace,
 )
-from rollcall_agent.settings import IDEMPOTENCY_KEY, Settings
+from rollcall_agent.settings import IDEMPOTENCY_KEY, Settings, require_place
 from rollcall_agent.tls import trusting
 
 CONFIGURATION: Final = "configuration"
@@ -56,17 +56,18 @@ def check_configuration(
     Args:
         path: of the env file.
         environment: of this process, whose settings go before those of the file.
-        user: as whom the service runs; None where none is installed.
+        user: as whom the service runs; by default as whom one would run.
     """
     try:
+        require_place(path)
         file = EnvFile.load(path)
     except AgentError as error:
         return of_error(CONFIGURATION, error), EnvFile()
     settings = Settings(path, environment, file)
-    return _failure(settings, user or _presumed_user()) or _warnings(settings), file
+    return _failure(settings, user or presumed_user()) or _warnings(settings), file
 
 
-def _presumed_user() -> ServiceUser | None:
+def presumed_user() -> ServiceUser | None:
     """Return as whom a service would run; None where whoever runs this is to run it, too."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return None

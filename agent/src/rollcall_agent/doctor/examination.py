@@ -73,7 +73,8 @@ class Examination:
         return Report(tuple(self._checks))
 
     def _on_host(self) -> Settings:
-        user = user_of_service(self.ground.platform, self.ground.programs)
+        installed = user_of_service(self.ground.platform, self.ground.programs)
+        user = installed or configured.presumed_user()
         check, file = configured.check_configuration(self.config, self.ground.environment, user)
         settings = Settings(self.config, self.ground.environment, file)
         folders = [self.config.parent, state_folder(settings)]
