@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -21,18 +20,7 @@ Config = Annotated[
 ]
 TokenFile = Annotated[Path | None, typer.Option(help="Read the token from a file.", readable=False)]
 Url = Annotated[str | None, typer.Option(help="The control plane's URL, stage included.")]
-
-
-def _finite(seconds: float) -> float:
-    # "nan" lies within every bound, because it compares with none.
-    if not math.isfinite(seconds):
-        raise typer.BadParameter("no number")
-    return seconds
-
-
-Timeout = Annotated[
-    float, typer.Option(min=1, max=86400, help="Seconds to keep trying.", callback=_finite)
-]
+Timeout = Annotated[float, typer.Option(min=1, max=86400, help="Seconds to keep trying.")]
 
 
 def pairs(given: list[str] | None, option: str) -> dict[str, str]:
