@@ -38,7 +38,8 @@ def remember(path: Path, state: str, detail: str, now: float, beaten: Beaten | N
             "interval": beaten.interval,
             "instance": beaten.instance,
         }
-    with suppress(OSError):
+    # ValueError: a path without a name, such as "/".
+    with suppress(OSError, ValueError):
         write_private(path, json.dumps(content).encode() + b"\n")
 
 

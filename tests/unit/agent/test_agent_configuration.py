@@ -243,7 +243,8 @@ def test_status_shows_all_but_the_key_and_ends_with_what_a_script_wants(tmp_path
 
 
 def test_a_state_that_cannot_be_kept_or_read_stops_nothing(tmp_path: Path) -> None:
-    remember(tmp_path / "missing" / "state.json", "online", "Online.", 0)
+    for path in (tmp_path / "missing" / "state.json", tmp_path, Path("/")):
+        remember(path, "online", "Online.", 0)
     for content in (b"", b"[]", b"{", b"\xff", b"[" * 60000):
         (tmp_path / "state.json").write_bytes(content)
         assert recall(tmp_path / "state.json", "agt_1") is None
