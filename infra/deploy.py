@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra import chalice_state, gateway, inventory, release_key, smoke, stack
+from infra.application import deploy_application
 from infra.children import run_child
 from infra.console import Say, say
 from infra.errors import DeployError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 ROOT = Path(__file__).resolve().parents[1]
-
-# `python -m chalice` does not exist; this is what its console script does.
-_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 UPLOADS_FUNCTION = "verify_upload"
 # A minute: far longer than IAM usually takes to tell Lambda of a policy.
@@ -77,6 +75,7 @@ def deploy(
     *,
     adopt: str | None = None,
     say: Say = say,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Deployment:
     """Deploy a stage, or bring it up to date. Safe to repeat, also after a failure.
 
@@ -86,6 +85,7 @@ def deploy(
         work_dir: for the staged project and the packages; `build/` in the repository if left out.
         adopt: id of a REST API to take over when the deploy state was lost.
         say: takes the lines that tell what is done.
+        sleep: waits until AWS knows what was just made.
 
     Raises:
         DeployError: it cannot be done; says why and what to do.
@@ -97,15 +97,15 @@ def deploy(
     bucket = outputs["BucketName"]
     chalice_state.restore(target, project, bucket, adopt)
     build_package(target, project, project_root / "build" / "packages", say=say)
-    _deploy_application(target, project, bucket, say)
+    deploy_application(target, project, bucket, say=say, sleep=sleep)
     rest_api_id = chalice_state.deployed_api(project)
     say(f"REST API {rest_api_id}: setting the gateway's own answers")
     gateway.finish_stage(target, rest_api_id)
     if domain := outputs.get("ApiDomainName"):
         gateway.map_domain(target, rest_api_id, domain)
         say(f"domain {domain}: serves the stage; its DNS target is {outputs['ApiDomainTarget']}")
-    keep_failed_uploads(target, outputs["DeadLetterQueueArn"])
-    keep_failed_batches(target, outputs)
+    keep_failed_uploads(target, outputs["DeadLetterQueueArn"], sleep=sleep)
+    keep_failed_batches(target, outputs, sleep=sleep)
     gateway_url = inventory.api_url(target, rest_api_id)
     smoke.healthy(target.public_url.rstrip("/") if target.public_url else gateway_url)
     url = public_url(target, outputs) or gateway_url
@@ -170,28 +170,6 @@ def build_package(target: Target, project: Project, cache: Path, *, say: Say) ->
         say=say,
         what="building the deployment package",
     )
-
-
-def chalice(target: Target, project: Project, command: str, *, say: Say) -> None:
-    """Run one of Chalice's commands on the staged project."""
-    run_child(
-        [sys.executable, "-c", _CHALICE, command, "--stage", target.stage],
-        cwd=project.path,
-        environ=target.child_environ(),
-        say=say,
-        what=f"`chalice {command}`",
-    )
-
-
-def _deploy_application(target: Target, project: Project, bucket: str, say: Say) -> None:
-    before = inventory.live_apis(target)
-    try:
-        chalice(target, project, "deploy", say=say)
-    except BaseException:
-        # Also on Ctrl-C: what exists by now must be known to the next attempt.
-        chalice_state.complete(target, project, bucket, before, say=say)
-        raise
-    chalice_state.keep(target, project, bucket)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

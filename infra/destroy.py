@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra import chalice_state, gateway, leftovers, stack
+from infra.application import chalice
 from infra.console import Ask, Say, ask, say
-from infra.deploy import ROOT, chalice
+from infra.deploy import ROOT
 from infra.errors import DeployError
 from infra.project import stage_project
 from infra.target import Target

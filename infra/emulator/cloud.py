@@ -24,6 +24,7 @@ from infra.emulator.moto_server import Interceptor, MotoServer
 from infra.emulator.patches import Patches
 from infra.emulator.rest_apis import RestApis
 from infra.emulator.schedules import Schedules
+from infra.emulator.settling import Settling
 from infra.emulator.streams import StreamDelivery
 from infra.emulator.throttling import Throttling
 from infra.emulator.worker import FunctionSpec, Worker
@@ -108,6 +109,13 @@ class EmulatedCloud:
     def interceptors(self) -> list[list[Interceptor]]:
         """Every list of interceptors that a request to AWS may pass."""
         return [self._moto.interceptors, *(self._attached.interceptors if self._attached else [])]
+
+    def refuse_while_settling(self) -> Settling:
+        """From now on, refuse once what AWS refuses while a role or permission is new."""
+        settling = Settling()
+        for interceptors in self.interceptors:
+            interceptors.insert(0, settling.intercept)
+        return settling
 
     def api_url(self, stage: str) -> str:
         """The URL of a stage, known before anything is deployed."""

@@ -14,10 +14,11 @@ from typing import Any, cast
 
 import boto3
 from botocore.config import Config
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import EventSourceMapping, LambdaBackend, lambda_backends
 from moto.dynamodbstreams.models import dynamodbstreams_backends
 
-from infra.emulator.functions import Functions
+from infra.emulator.functions import Functions, short_name
 from infra.emulator.patches import MotoObject, Patches
 from infra.emulator.stream_poller import StreamPoller, StreamsClient
 
@@ -66,6 +67,7 @@ class StreamDelivery:
         forgets them, which breaks its sequence numbers.
         """
         patches.wrap(LambdaBackend, "create_event_source_mapping", self._create)
+        patches.wrap(LambdaBackend, "list_event_source_mappings", _list)
 
     def start(self) -> None:
         """Begin to watch for mappings."""
@@ -106,9 +108,11 @@ class StreamDelivery:
             if not (name and known and _STREAM_ARN.fullmatch(arn)):
                 return original(backend, spec)
             function = backend.get_function(name)
+            _refuse_second(backend, arn, function)
             mapping = EventSourceMapping(
                 {
                     **spec,
+                    "FunctionName": function.function_name,
                     "RegionName": backend.region_name,
                     "AccountId": backend.account_id,
                     "FunctionArn": function.function_arn,
@@ -166,3 +170,30 @@ class StreamDelivery:
         )
         client = session.client("dynamodbstreams", endpoint_url=self._endpoint(), config=config)
         return cast("StreamsClient", client)
+
+
+def _list(original: MotoObject) -> MotoObject:
+    """Moto compares with the name that the mapping was made with; Lambda takes any form of it."""
+
+    def list_event_source_mappings(
+        backend: MotoObject, event_source_arn: str | None, function_name: str | None
+    ) -> MotoObject:
+        found = original(backend, event_source_arn, None)
+        wanted = short_name(function_name) if function_name else None
+        return [one for one in found if wanted in {None, short_name(one.function_name)}]
+
+    return list_event_source_mappings
+
+
+def _refuse_second(backend: MotoObject, arn: str, function: MotoObject) -> None:
+    """Moto makes a second mapping of one function and stream, which then gets everything twice."""
+    for mapping in backend._event_source_mappings.values():  # noqa: SLF001
+        if (mapping.event_source_arn, mapping.function_arn) == (arn, function.function_arn):
+            error = LambdaClientError(
+                "ResourceConflictException",
+                f'An event source mapping with event source arn (" {arn} ") and function '
+                f'(" {function.function_name} ") already exists. Please update or delete the '
+                f"existing mapping with UUID {mapping.uuid}",
+            )
+            error.code = 409
+            raise error
