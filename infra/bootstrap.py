@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from infra import inventory, stack
 from infra.chalice_state import remote_api
 from infra.console import say
+from infra.deploy import ROOT
 from infra.errors import DeployError
 from infra.private_file import write_private
-from infra.project import environment, public_url
+from infra.project import environment, public_url, tracked_config
+from infra.stage_names import refuse_colliding
 from infra.target import Target
 
 if TYPE_CHECKING:
@@ -84,9 +86,10 @@ def bootstrap(target: Target, args: Namespace) -> dict[str, str]:
     """Create organization, project, environment, operator key and first org_admin.
 
     Raises:
-        DeployError: the stage is not deployed, its database does not answer, or somebody has the
-            admin's name already.
+        DeployError: the stage cannot be one, is not deployed, its database does not answer, or
+            the admin's name is taken.
     """
+    refuse_colliding(target.stage, tracked_config(ROOT)["lambda_functions"])
     password = _password(args.admin_password_file)
     found = stack.describe(target)
     if found is None:

@@ -17,7 +17,8 @@ from infra.application import deploy_application
 from infra.children import run_child
 from infra.console import Say, say
 from infra.errors import DeployError
-from infra.project import Project, public_url, stage_project
+from infra.project import Project, public_url, stage_project, tracked_config
+from infra.stage_names import refuse_colliding
 from infra.stream_mappings import keep_failed_batches
 from infra.target import Target
 
@@ -90,6 +91,7 @@ def deploy(
     Raises:
         DeployError: it cannot be done; says why and what to do.
     """
+    refuse_colliding(target.stage, tracked_config(project_root)["lambda_functions"])
     work = work_dir or project_root / "build"
     with _domain_released(target, say):
         outputs = release_key.with_fingerprint(target, stack.apply(target, say=say))

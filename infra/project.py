@@ -36,6 +36,12 @@ class Project:
         return self.path / ".chalice" / "deployed" / f"{self.stage}.json"
 
 
+def tracked_config(root: Path) -> dict[str, Any]:
+    """Chalice's configuration as the repository has it."""
+    config: dict[str, Any] = json.loads((root / ".chalice" / "config.json").read_text("utf-8"))
+    return config
+
+
 def stage_project(
     target: Target, root: Path, work_dir: Path, outputs: Mapping[str, str]
 ) -> Project:
@@ -62,8 +68,7 @@ def stage_project(
             shutil.copy2(source, path / name)
         else:
             raise DeployError(f"{name} is missing; without it the deployed package is incomplete")
-    tracked = json.loads((root / ".chalice" / "config.json").read_text("utf-8"))
-    config = render_config(tracked, target, outputs)
+    config = render_config(tracked_config(root), target, outputs)
     values = placeholders(target, outputs)
     for name, settings in config["lambda_functions"].items():
         source = root / ".chalice" / settings["iam_policy_file"]
