@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import chalice_state, gateway, inventory, release_key, smoke, stack
+from infra import (
+    chalice_state,
+    concurrency,
+    gateway,
+    inventory,
+    release_key,
+    smoke,
+    stack,
+)
 from infra.application import deploy_application
 from infra.children import run_child
 from infra.console import Say, say
@@ -47,6 +55,10 @@ _PARAMETERS = {
         "https URL to which every event is posted; '' takes it away",
     ),
     "log_retention_days": ("LogRetentionDays", "days for which logs are kept"),
+    "reserved_concurrency": (
+        concurrency.PARAMETER,
+        "of functions, such as api_handler=50,run_jobs=2; '' takes all away",
+    ),
     "presence_bucket_seconds": (
         "PresenceBucketSeconds",
         "how coarse, and how late at most, offline agents are found; only narrow it",
@@ -91,7 +103,10 @@ def deploy(
     Raises:
         DeployError: it cannot be done; says why and what to do.
     """
-    refuse_colliding(target.stage, tracked_config(project_root)["lambda_functions"])
+    functions = tracked_config(project_root)["lambda_functions"]
+    refuse_colliding(target.stage, functions)
+    recorded = stack.parameters(stack.describe(target))
+    concurrency.check(target, recorded.get(concurrency.PARAMETER), functions, say=say)
     work = work_dir or project_root / "build"
     with _domain_released(target, say):
         outputs = release_key.with_fingerprint(target, stack.apply(target, say=say))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from infra.project import API_FUNCTION
 from infra.target import APP_NAME
 
 if TYPE_CHECKING:
@@ -58,9 +57,9 @@ def discover(target: Target, functions: Iterable[str], bucket: str, api: str | N
 
 
 def _function(target: Target, name: str, bucket: str) -> list[Entry]:
-    physical = target.stack_name if name == API_FUNCTION else f"{target.stack_name}-{name}"
+    physical = target.function_name(name)
     client = target.client("lambda")
-    answer = _unless_absent(lambda: client.get_function(FunctionName=physical))
+    answer = unless_absent(lambda: client.get_function(FunctionName=physical))
     if answer is None:
         return []
     arn = answer["Configuration"]["FunctionArn"]
@@ -78,7 +77,7 @@ def _function(target: Target, name: str, bucket: str) -> list[Entry]:
     ]
     rule = f"{target.stack_name}-{name}-event"
     events = target.client("events")
-    if _unless_absent(lambda: events.describe_rule(Name=rule)) is not None:
+    if unless_absent(lambda: events.describe_rule(Name=rule)) is not None:
         found.append(_entry(f"{name}-event", "cloudwatch_event", rule_name=rule))
     notifications = target.client("s3").get_bucket_notification_configuration(Bucket=bucket)
     found += [
@@ -92,14 +91,15 @@ def _function(target: Target, name: str, bucket: str) -> list[Entry]:
 def _role(target: Target, name: str) -> list[Entry]:
     role = f"{target.stack_name}-{name}"
     client = target.client("iam")
-    answer = _unless_absent(lambda: client.get_role(RoleName=role))
+    answer = unless_absent(lambda: client.get_role(RoleName=role))
     if answer is None:
         return []
     arn = answer["Role"]["Arn"]
     return [_entry(f"{name}_role", "iam_role", role_arn=arn, role_name=role)]
 
 
-def _unless_absent(call: Callable[[], Any]) -> Any:  # noqa: ANN401
+def unless_absent(call: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """What the call returns, or None where AWS says that there is no such thing."""
     try:
         return call()
     except ClientError as error:

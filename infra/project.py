@@ -10,13 +10,13 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from infra import concurrency
 from infra.errors import DeployError
 from infra.release_key import KEY_SHA256
 
 if TYPE_CHECKING:
     from infra.target import Target
 
-API_FUNCTION = "api_handler"
 # What survives from one deployment to the next: Chalice's package cache and its state.
 _KEPT = ("deployed", "deployments")
 _SOURCES = ("app.py", "chalicelib", "requirements.txt")
@@ -127,6 +127,13 @@ def render_config(
     once, and the same switch would make it inflate request bodies.
     """
     config = {key: value for key, value in tracked.items() if key != "stages"}
+    functions = {
+        name: dict(settings) for name, settings in tracked.get("lambda_functions", {}).items()
+    }
+    reserved = concurrency.parse(outputs.get(concurrency.PARAMETER, ""), functions)
+    for name, number in reserved.items():
+        functions[name]["reserved_concurrency"] = number
+    config["lambda_functions"] = functions
     config["stages"] = {
         target.stage: {
             "api_gateway_stage": target.stage,

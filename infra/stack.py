@@ -44,6 +44,12 @@ def outputs(stack: StackTypeDef) -> dict[str, str]:
     return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
 
 
+def parameters(stack: StackTypeDef | None) -> dict[str, str]:
+    """The stack's parameters by key; none where there is no stack."""
+    found = stack.get("Parameters", []) if stack else []
+    return {item["ParameterKey"]: item["ParameterValue"] for item in found}
+
+
 def apply(target: Target, *, say: Say, path: Path = template.TEMPLATE) -> dict[str, str]:
     """Create the stack, or bring it to the template and parameters; no call where it is equal.
 
@@ -105,7 +111,7 @@ def _needs_update(target: Target, stack: StackTypeDef, path: Path) -> bool:
         raise DeployError(_not_ready(target, status))
     client: CloudFormationClient = target.client("cloudformation")
     deployed: Any = client.get_template(StackName=target.stack_name)["TemplateBody"]
-    present = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
+    present = parameters(stack)
     wanted = {key: target.parameters.get(key, value) for key, value in present.items()}
     known = set(template.load(path)["Parameters"])
     return deployed != path.read_text("utf-8") or wanted != present or bool(known - set(present))
@@ -140,7 +146,7 @@ def _parameters(target: Target, path: Path, stack: StackTypeDef | None) -> list[
     known = template.load(path)["Parameters"]
     if unknown := set(target.parameters) - set(known):
         raise DeployError(f"the template has no parameter {', '.join(sorted(unknown))}")
-    present = {p["ParameterKey"] for p in stack.get("Parameters", [])} if stack else set()
+    present = parameters(stack)
     values: list[ParameterTypeDef] = []
     for key in known:
         if key == "Stage":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,10 +70,10 @@ def refuse_colliding(stage: str, functions: Iterable[str], path: Path = template
             shorter = _same_name(stage, one, other)
             if shorter is not None:
                 ending = stage.removeprefix(shorter)
+                name = f"{one.before}{stage}{_spelled(one.after)}"
                 raise DeployError(
-                    f"{stage!r} cannot be a stage: its {_word(one.kind)} "
-                    f"{one.before}{stage}{one.after} is also that of a stage {shorter!r}. "
-                    f"Choose a name that does not end in {ending!r}"
+                    f"{stage!r} cannot be a stage: its {_word(one.kind)} {name} is also that of "
+                    f"a stage {shorter!r}. Choose a name that does not end in {ending!r}"
                 )
 
 
@@ -94,3 +95,8 @@ def _split(kind: str, name: str) -> Derived:
 
 def _word(kind: str) -> str:
     return kind.rpartition("::")[2].lower()
+
+
+def _spelled(text: str) -> str:
+    """The text with CloudFormation's references as a person writes them, such as `<Region>`."""
+    return re.sub(r"\$\{(?:AWS::)?(\w+)\}", r"<\1>", text)

@@ -14,6 +14,7 @@ from botocore.config import Config
 from infra.errors import DeployError
 
 APP_NAME = "rollcall"
+API_FUNCTION = "api_handler"
 STAGE_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 # Rollcall's own control-plane calls are few; API Gateway's limits are low (one deployment in five
@@ -52,6 +53,10 @@ class Target:
     def stack_name(self) -> str:
         """Name of the stage's CloudFormation stack."""
         return f"{APP_NAME}-{self.stage}"
+
+    def function_name(self, function: str) -> str:
+        """Lambda's name of a function, from Chalice's."""
+        return self.stack_name if function == API_FUNCTION else f"{self.stack_name}-{function}"
 
     @cached_property
     def region(self) -> str:

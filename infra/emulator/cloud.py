@@ -19,7 +19,7 @@ from infra.emulator.async_delivery import AsyncDelivery
 from infra.emulator.functions import Function, Functions
 from infra.emulator.gaps import close_gaps
 from infra.emulator.gateway import Gateway
-from infra.emulator.lambda_service import LambdaService
+from infra.emulator.lambda_service import DEFAULT_CONCURRENCY, LambdaService
 from infra.emulator.moto_server import Interceptor, MotoServer
 from infra.emulator.patches import Patches
 from infra.emulator.rest_apis import RestApis
@@ -45,6 +45,7 @@ class EmulatedCloud:
             virtual environment.
         gateway_timeout: Seconds until the gateway answers 504.
         gateway_clock: By which it counts requests, in seconds.
+        concurrency: The account's limit of invocations at a time, as Lambda tells it.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class EmulatedCloud:
         runtime_dir: Path | None = None,
         gateway_timeout: float = GATEWAY_TIMEOUT,
         gateway_clock: Callable[[], float] = time.monotonic,
+        concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
+        self._concurrency = concurrency
         self._run_dir = run_dir
         self._engines = engines
         self._attached: AttachedEngines | None = None
@@ -185,7 +188,11 @@ class EmulatedCloud:
         apis = RestApis()
         self._gateway = Gateway(apis, self.functions, self._gateway_timeout, self._throttling)
         service = LambdaService(
-            self.functions, self._delivery, self._make_function, self._run_dir / "code"
+            self.functions,
+            self._delivery,
+            self._make_function,
+            self._run_dir / "code",
+            self._concurrency,
         )
         self._streams = StreamDelivery(
             self.functions,
@@ -194,7 +201,7 @@ class EmulatedCloud:
             REGION,
         )
         self._schedules = Schedules(self._delivery, self._lock)
-        self._moto.interceptors.append(service.intercept)
+        self._moto.interceptors += [service.intercept, service.tell_settings]
         for part in (apis, service, self._streams, self._throttling):
             part.install(patches)
         close_gaps(patches)

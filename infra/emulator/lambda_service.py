@@ -18,6 +18,8 @@ from infra.emulator.patches import MotoObject, Patches, require_parameters
 from infra.emulator.wire import Head
 from infra.emulator.worker import FunctionSpec, Outcome, failure
 
+DEFAULT_CONCURRENCY = 1000
+_ACCOUNT_SETTINGS = "/2016-08-19/account-settings"
 _INVOKE = re.compile(r"/[^/]+/functions/(?P<name>[^/]+)/invocations/?")
 
 
@@ -29,6 +31,7 @@ class LambdaService:
         delivery: Takes what moto's other services send to a function.
         make: Makes a pool for a spec.
         code_root: Where packages are unpacked.
+        concurrency: The account's limit as it is told; that of workers is another.
     """
 
     def __init__(
@@ -37,11 +40,13 @@ class LambdaService:
         delivery: AsyncDelivery,
         make: Callable[[FunctionSpec], Function],
         code_root: Path,
+        concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         self._functions = functions
         self._delivery = delivery
         self._make = make
         self._code_root = code_root
+        self._concurrency = concurrency
 
     def install(self, patches: Patches) -> None:
         """Hook into moto."""
@@ -73,6 +78,16 @@ class LambdaService:
             self._delivery.send(function.name, payload)
             return 202, [], b""
         return _invoked(function, payload, tail=head.get("x-amz-log-type") == "Tail")
+
+    def tell_settings(self, head: Head, path: str, query: str, body: bytes) -> Answer | None:
+        """Answer GetAccountSettings, which moto does not know."""
+        del query, body
+        if head.method != "GET" or path.rstrip("/") != _ACCOUNT_SETTINGS:
+            return None
+        names = ("ConcurrentExecutions", "UnreservedConcurrentExecutions")
+        limit = dict.fromkeys(names, self._concurrency)
+        told = {"AccountLimit": limit, "AccountUsage": {"FunctionCount": len(self._functions)}}
+        return 200, [("Content-Type", "application/json")], json.dumps(told).encode()
 
     def _deliver_later(self, _: MotoObject) -> MotoObject:
         # S3, SNS, EventBridge and SQS end here, under the lock: never wait for the function.

@@ -36,7 +36,8 @@ class Rig:
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     root = tmp_path_factory.mktemp("clones")
     with EmulatedCloud(root / "cloud") as cloud:
-        first = emulated_target(cloud, {"PresenceBucketSeconds": "60"}, "prod")
+        told = {"PresenceBucketSeconds": "60", "ReservedConcurrency": "run_jobs=2,api_handler=40"}
+        first = emulated_target(cloud, told, "prod")
         deployed = deploy(first, clone(root / "first"))
         target = emulated_target(cloud, {}, "prod")
         operator = bootstrap_child(target, root / "operator.json", 1, say)
@@ -93,9 +94,33 @@ def test_it_keeps_settings_that_only_the_first_clone_was_told(rig: Rig, tmp_path
     for name in functions(rig.target):
         variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         assert variables["ROLLCALL_PRESENCE_BUCKET_SECONDS"] == "60", name
+    reserved = {
+        name: client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+        for name in functions(rig.target)
+    }
+    assert {name: number for name, number in reserved.items() if number is not None} == {
+        "rollcall-prod": 40,
+        "rollcall-prod-run_jobs": 2,
+    }
     failing = client.get_function_event_invoke_config(FunctionName="rollcall-prod-verify_upload")
     queue = deployed.outputs["DeadLetterQueueArn"]
     assert failing["DestinationConfig"]["OnFailure"] == {"Destination": queue}
+
+
+def test_a_reservation_that_was_set_by_hand_stops_a_deployment_before_it_changes_anything(
+    rig: Rig, tmp_path: Path
+) -> None:
+    client = rig.target.client("lambda")
+    before = functions(rig.target)
+    client.put_function_concurrency(
+        FunctionName="rollcall-prod-verify_upload", ReservedConcurrentExecutions=3
+    )
+    try:
+        with pytest.raises(DeployError, match="verify_upload=3"):
+            deploy(rig.target, clone(tmp_path / "second"))
+    finally:
+        client.delete_function_concurrency(FunctionName="rollcall-prod-verify_upload")
+    assert functions(rig.target) == before
 
 
 def test_a_clone_that_finds_no_state_refuses_to_make_a_second_api(rig: Rig, tmp_path: Path) -> None:

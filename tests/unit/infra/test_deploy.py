@@ -109,6 +109,25 @@ def test_a_refusal_that_lasts_is_explained_after_a_bounded_time() -> None:
     assert sum(slept) <= 60
 
 
+class Account(Target):
+    """An account whose Lambda knows no function."""
+
+    def client(self, service: str) -> Any:
+        return EmptyLambda() if service == "lambda" else super().client(service)
+
+
+class EmptyLambda:
+    """What moto does not know: an account's settings."""
+
+    def get_account_settings(self) -> dict[str, Any]:
+        return {"AccountLimit": {"ConcurrentExecutions": 1000}}
+
+    def get_function_configuration(self, **_: object) -> None:
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetFunction")
+
+    get_function_concurrency = get_function_configuration
+
+
 def make_served_domain(target: Target) -> str:
     client = target.client("apigateway")
     api: str = client.create_rest_api(name="rollcall")["id"]
@@ -135,7 +154,7 @@ def test_a_deployment_whose_stack_fails_leaves_the_domain_serving(
     asked = {"DomainName": "other.example.com", "Nothing": "fails the update"}
     lines: list[str] = []
     with pytest.raises(DeployError, match="no parameter Nothing"):
-        deploy(Target("prod", ENVIRON, parameters=asked), work_dir=tmp_path, say=lines.append)
+        deploy(Account("prod", ENVIRON, parameters=asked), work_dir=tmp_path, say=lines.append)
     assert gateway.mapping(target, DOMAIN) == (api, "prod")
     assert f"domain {DOMAIN}: serves the stage again" in lines
 
@@ -148,3 +167,5 @@ def test_only_options_that_are_given_become_parameters() -> None:
     assert parameters(parser.parse_args(["--stage", "prod"])) == {}
     taken_away = parser.parse_args(["--stage", "prod", "--domain", ""])
     assert parameters(taken_away) == {"DomainName": ""}
+    reserved = parser.parse_args(["--stage", "prod", "--reserved-concurrency", "run_jobs=2"])
+    assert parameters(reserved) == {"ReservedConcurrency": "run_jobs=2"}
