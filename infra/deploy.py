@@ -8,7 +8,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from infra import (
     concurrency,
     gateway,
     inventory,
+    lambda_runtime,
     release_key,
     smoke,
     stack,
@@ -87,6 +88,7 @@ def deploy(
     work_dir: Path | None = None,
     *,
     adopt: str | None = None,
+    change_runtime: bool = False,
     say: Say = say,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Deployment:
@@ -97,6 +99,7 @@ def deploy(
         project_root: the repository.
         work_dir: for the staged project and the packages; `build/` in the repository if left out.
         adopt: id of a REST API to take over when the deploy state was lost.
+        change_runtime: whether the functions may get another Python than the stage has.
         say: takes the lines that tell what is done.
         sleep: waits until AWS knows what was just made.
 
@@ -107,6 +110,10 @@ def deploy(
     refuse_colliding(target.stage, functions)
     recorded = stack.parameters(stack.describe(target))
     concurrency.check(target, recorded.get(concurrency.PARAMETER), functions, say=say)
+    runtime = lambda_runtime.chosen(
+        target, recorded.get(lambda_runtime.PARAMETER), change=change_runtime, say=say
+    )
+    target = replace(target, parameters={**target.parameters, lambda_runtime.PARAMETER: runtime})
     work = work_dir or project_root / "build"
     with _domain_released(target, say):
         outputs = release_key.with_fingerprint(target, stack.apply(target, say=say))
@@ -193,6 +200,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The options of `python -m infra deploy`."""
     parser.add_argument("--stage", required=True, help="name of the stage, such as prod")
     parser.add_argument("--adopt", metavar="REST_API_ID", help="take over an API, state lost")
+    parser.add_argument(
+        "--change-runtime",
+        action="store_true",
+        help="let the functions run on this Python, also if the stage has another one",
+    )
     for option, (_, text) in _PARAMETERS.items():
         parser.add_argument(f"--{option.replace('_', '-')}", help=f"{text}; unset: as it is")
 
@@ -210,7 +222,7 @@ def run(args: Namespace) -> int:
     """Deploy with the credentials of the environment."""
     target = Target(args.stage, os.environ, parameters=parameters(args))
     try:
-        deploy(target, adopt=args.adopt)
+        deploy(target, adopt=args.adopt, change_runtime=args.change_runtime)
     except DeployError as error:
         say(f"deploy: {error}")
         return 1

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra import lambda_runtime
 from infra.console import say
 from infra.deploy import Deployment, deploy
 from infra.emulator.cloud import EmulatedCloud
@@ -102,6 +103,7 @@ def test_it_keeps_settings_that_only_the_first_clone_was_told(rig: Rig, tmp_path
         "rollcall-prod": 40,
         "rollcall-prod-run_jobs": 2,
     }
+    assert deployed.outputs["LambdaRuntime"] == lambda_runtime.own()
     failing = client.get_function_event_invoke_config(FunctionName="rollcall-prod-verify_upload")
     queue = deployed.outputs["DeadLetterQueueArn"]
     assert failing["DestinationConfig"]["OnFailure"] == {"Destination": queue}
