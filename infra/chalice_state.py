@@ -90,6 +90,14 @@ def restore(target: Target, project: Project, bucket: str, adopt: str | None = N
         _write(project, chosen)
 
 
+def add(project: Project, entries: list[Entry]) -> None:
+    """Tell Chalice of what was made before it."""
+    state = _local(project) or _as_state([])
+    known = {entry["name"] for entry in state["resources"]}
+    new = [entry for entry in entries if entry["name"] not in known]
+    _write(project, _as_state([*state["resources"], *new]))
+
+
 def keep(target: Target, project: Project, bucket: str) -> None:
     """Put Chalice's state into the bucket."""
     state = _local(project)

@@ -19,8 +19,10 @@ from infra import (
     inventory,
     lambda_runtime,
     release_key,
+    roles,
     smoke,
     stack,
+    tags,
 )
 from infra.application import deploy_application
 from infra.children import run_child
@@ -54,6 +56,10 @@ _PARAMETERS = {
     "event_destination_url": (
         "EventDestinationUrl",
         "https URL to which every event is posted; '' takes it away",
+    ),
+    "permissions_boundary_arn": (
+        roles.BOUNDARY,
+        "IAM policy that bounds every role of the stage; '' takes it away",
     ),
     "log_retention_days": ("LogRetentionDays", "days for which logs are kept"),
     "reserved_concurrency": (
@@ -108,23 +114,31 @@ def deploy(
     """
     functions = tracked_config(project_root)["lambda_functions"]
     refuse_colliding(target.stage, functions)
-    recorded = stack.parameters(stack.describe(target))
+    present = stack.describe(target)
+    recorded = stack.parameters(present)
     concurrency.check(target, recorded.get(concurrency.PARAMETER), functions, say=say)
     runtime = lambda_runtime.chosen(
         target, recorded.get(lambda_runtime.PARAMETER), change=change_runtime, say=say
     )
-    target = replace(target, parameters={**target.parameters, lambda_runtime.PARAMETER: runtime})
+    target = replace(
+        target,
+        parameters={**target.parameters, lambda_runtime.PARAMETER: runtime},
+        tags=stack.tags(target, present) if target.tags is None else target.tags,
+    )
+    boundary = {**recorded, **target.parameters}.get(roles.BOUNDARY, "")
     work = work_dir or project_root / "build"
     with _domain_released(target, say):
         outputs = release_key.with_fingerprint(target, stack.apply(target, say=say))
     project = stage_project(target, project_root, work, outputs)
     bucket = outputs["BucketName"]
     chalice_state.restore(target, project, bucket, adopt)
+    chalice_state.add(project, roles.ensure(target, project.functions, boundary, say=say))
     build_package(target, project, project_root / "build" / "packages", say=say)
     deploy_application(target, project, bucket, say=say, sleep=sleep)
     rest_api_id = chalice_state.deployed_api(project)
     say(f"REST API {rest_api_id}: setting the gateway's own answers")
     gateway.finish_stage(target, rest_api_id)
+    gateway.tag(target, rest_api_id)
     if domain := outputs.get("ApiDomainName"):
         gateway.map_domain(target, rest_api_id, domain)
         say(f"domain {domain}: serves the stage; its DNS target is {outputs['ApiDomainTarget']}")
@@ -205,6 +219,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="let the functions run on this Python, also if the stage has another one",
     )
+    parser.add_argument(
+        "--tags",
+        type=tags.parse,
+        metavar="KEY=VALUE,…",
+        help="tags of everything in the stage; '' takes them away; unset: as they are",
+    )
     for option, (_, text) in _PARAMETERS.items():
         parser.add_argument(f"--{option.replace('_', '-')}", help=f"{text}; unset: as it is")
 
@@ -220,7 +240,7 @@ def parameters(args: Namespace) -> dict[str, str]:
 
 def run(args: Namespace) -> int:
     """Deploy with the credentials of the environment."""
-    target = Target(args.stage, os.environ, parameters=parameters(args))
+    target = Target(args.stage, os.environ, parameters=parameters(args), tags=args.tags)
     try:
         deploy(target, adopt=args.adopt, change_runtime=args.change_runtime)
     except DeployError as error:

@@ -160,6 +160,17 @@ def finish_stage(target: Target, rest_api_id: str) -> None:
     )
 
 
+def tag(target: Target, rest_api_id: str) -> None:
+    """Give the API the stage's tags; Chalice tags functions alone."""
+    client: APIGatewayClient = target.client("apigateway")
+    present = client.get_rest_api(restApiId=rest_api_id).get("tags", {})
+    arn = f"arn:{target.partition}:apigateway:{target.region}::/restapis/{rest_api_id}"
+    if gone := [key for key in present if key not in target.all_tags and key[:4] != "aws:"]:
+        client.untag_resource(resourceArn=arn, tagKeys=gone)
+    if present != target.all_tags:
+        client.tag_resource(resourceArn=arn, tags=target.all_tags)
+
+
 def _limits(method: str, rate: int, burst: int) -> list[PatchOperationTypeDef]:
     """The patches of one method's limits; slashes in its path are written as JSON pointers do."""
     return [

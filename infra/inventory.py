@@ -48,12 +48,27 @@ def discover(target: Target, functions: Iterable[str], bucket: str, api: str | N
     """
     found: list[Entry] = []
     for name in functions:
-        found += _role(target, name)
+        found += role_of(target, name)
         found += _function(target, name, bucket)
     if api:
         url = f"{api_url(target, api)}/"
         found.append(_entry("rest_api", "rest_api", rest_api_id=api, rest_api_url=url))
     return found
+
+
+def role_of(target: Target, name: str) -> list[Entry]:
+    """The role of a function, if there is one."""
+    role = target.role_name(name)
+    client = target.client("iam")
+    answer = unless_absent(lambda: client.get_role(RoleName=role))
+    if answer is None:
+        return []
+    return [role_entry(name, answer["Role"]["Arn"], role)]
+
+
+def role_entry(function: str, arn: str, name: str) -> Entry:
+    """A function's role as Chalice's state has it."""
+    return _entry(f"{function}_role", "iam_role", role_arn=arn, role_name=name)
 
 
 def _function(target: Target, name: str, bucket: str) -> list[Entry]:
@@ -86,16 +101,6 @@ def _function(target: Target, name: str, bucket: str) -> list[Entry]:
         if wired["LambdaFunctionArn"] == arn
     ]
     return found
-
-
-def _role(target: Target, name: str) -> list[Entry]:
-    role = f"{target.stack_name}-{name}"
-    client = target.client("iam")
-    answer = unless_absent(lambda: client.get_role(RoleName=role))
-    if answer is None:
-        return []
-    arn = answer["Role"]["Arn"]
-    return [_entry(f"{name}_role", "iam_role", role_arn=arn, role_name=role)]
 
 
 def unless_absent(call: Callable[[], Any]) -> Any:  # noqa: ANN401

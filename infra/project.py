@@ -138,7 +138,7 @@ def render_config(
         target.stage: {
             "api_gateway_stage": target.stage,
             "environment_variables": environment(target, outputs),
-            "tags": {"application": "rollcall", "stage": target.stage},
+            "tags": target.all_tags,
         }
     }
     return config

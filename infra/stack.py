@@ -50,6 +50,12 @@ def parameters(stack: StackTypeDef | None) -> dict[str, str]:
     return {item["ParameterKey"]: item["ParameterValue"] for item in found}
 
 
+def tags(target: Target, stack: StackTypeDef | None) -> dict[str, str]:
+    """The stack's tags beside the stage's own ones; none where there is no stack."""
+    found = stack.get("Tags", []) if stack else []
+    return {item["Key"]: item["Value"] for item in found if item["Key"] not in target.own_tags}
+
+
 def apply(target: Target, *, say: Say, path: Path = template.TEMPLATE) -> dict[str, str]:
     """Create the stack, or bring it to the template and parameters; no call where it is equal.
 
@@ -97,7 +103,7 @@ def _create(target: Target, path: Path, say: Say) -> None:
         Parameters=_parameters(target, path, None),
         DisableRollback=True,
         Capabilities=_CAPABILITIES,
-        Tags=_tags(target),
+        Tags=_tags(target, None),
         ClientRequestToken=uuid.uuid4().hex,
     )["StackId"]
     _wait(target, client, stack_id, {"CREATE_COMPLETE"}, "created")
@@ -114,6 +120,8 @@ def _needs_update(target: Target, stack: StackTypeDef, path: Path) -> bool:
     present = parameters(stack)
     wanted = {key: target.parameters.get(key, value) for key, value in present.items()}
     known = set(template.load(path)["Parameters"])
+    if target.tags is not None and dict(target.tags) != tags(target, stack):
+        return True
     return deployed != path.read_text("utf-8") or wanted != present or bool(known - set(present))
 
 
@@ -128,7 +136,7 @@ def _update(target: Target, stack: StackTypeDef, path: Path, say: Say) -> None:
             # A stack that stopped half-way must go on in the same mode.
             DisableRollback=stack["StackStatus"] in _STOPPED_HALFWAY,
             Capabilities=_CAPABILITIES,
-            Tags=_tags(target),
+            Tags=_tags(target, stack),
             ClientRequestToken=uuid.uuid4().hex,
         )
     except ClientError as error:
@@ -158,11 +166,9 @@ def _parameters(target: Target, path: Path, stack: StackTypeDef | None) -> list[
     return values
 
 
-def _tags(target: Target) -> Any:  # noqa: ANN401
-    return [
-        {"Key": "application", "Value": "rollcall"},
-        {"Key": "stage", "Value": target.stage},
-    ]
+def _tags(target: Target, stack: StackTypeDef | None) -> Any:  # noqa: ANN401
+    kept = tags(target, stack) if target.tags is None else {}
+    return [{"Key": key, "Value": value} for key, value in {**kept, **target.all_tags}.items()]
 
 
 def _wait(

@@ -33,12 +33,14 @@ class Target:
         environ: the whole environment of the deployment, and of the processes it starts.
         public_url: base URL of the API where it is not the one that API Gateway gives.
         parameters: stack parameters to set; one that is absent keeps its present value.
+        tags: of everything, beside `own_tags`; None leaves them as they are.
     """
 
     stage: str
     environ: Mapping[str, str] = field(repr=False)
     public_url: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not STAGE_PATTERN.fullmatch(self.stage):
@@ -53,6 +55,20 @@ class Target:
     def stack_name(self) -> str:
         """Name of the stage's CloudFormation stack."""
         return f"{APP_NAME}-{self.stage}"
+
+    def role_name(self, function: str) -> str:
+        """IAM's name of a function's role, which is Chalice's choice."""
+        return f"{self.stack_name}-{function}"
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """By which everything of the stage is found; no other tag replaces them."""
+        return {"application": APP_NAME, "stage": self.stage}
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        """What everything of the stage is tagged with."""
+        return {**(self.tags or {}), **self.own_tags}
 
     def function_name(self, function: str) -> str:
         """Lambda's name of a function, from Chalice's."""

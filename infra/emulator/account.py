@@ -3,6 +3,8 @@
 import os
 
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+"""Moto's own."""
 ISOLATED = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,

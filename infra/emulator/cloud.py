@@ -15,6 +15,7 @@ from moto.moto_api._internal.models import moto_api_backend
 
 from infra.emulator import exclusive
 from infra.emulator.account import ISOLATED, REGION
+from infra.emulator.api_tags import ApiTags
 from infra.emulator.async_delivery import AsyncDelivery
 from infra.emulator.functions import Function, Functions
 from infra.emulator.gaps import close_gaps
@@ -201,7 +202,8 @@ class EmulatedCloud:
             REGION,
         )
         self._schedules = Schedules(self._delivery, self._lock)
-        self._moto.interceptors += [service.intercept, service.tell_settings]
+        tags = ApiTags(self._lock)
+        self._moto.interceptors += [service.intercept, service.tell_settings, tags.intercept]
         for part in (apis, service, self._streams, self._throttling):
             part.install(patches)
         close_gaps(patches)

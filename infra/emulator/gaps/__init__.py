@@ -3,6 +3,7 @@
 from infra.emulator.gaps import (
     actions,
     alarms,
+    api_domains,
     attribute_values,
     bucket_policies,
     buckets,
@@ -35,5 +36,5 @@ def close_gaps(patches: Patches) -> None:
     for shorter_way in (actions, attribute_values, clocks, event_templates, expressions):
         shorter_way.close(patches)
     # Types that moto does not know register themselves by being defined.
-    for new_type in (alarms, event_destinations, queue_policies, secrets):
+    for new_type in (alarms, api_domains, event_destinations, queue_policies, secrets):
         new_type.register()
