@@ -12,6 +12,7 @@ from infra.errors import DeployError
 
 COMMANDS = {
     "deploy": "create a stage, or bring it up to date",
+    "deployer-policy": "write the IAM policies that deploying a stage needs",
     "destroy": "take a stage down",
     "bootstrap": "make organization, project, environment and the first operator key",
     "publish-agent": "upload binaries of the agent with a signed manifest, and put it in force",
@@ -62,6 +63,8 @@ def main(argv: Sequence[str]) -> int:
         if not _explains_itself(error):
             raise
         say(f"{name}: {error}")
+        if hint := _missing_right(error):
+            say(f"{name}: {hint}")
         return 1
     return code
 
@@ -74,6 +77,14 @@ def _explains_itself(error: Exception) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     return isinstance(error, DeployError | BotoCoreError | ClientError)
+
+
+def _missing_right(error: Exception) -> str:
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    from infra import denied  # noqa: PLC0415
+
+    return denied.explain(error) if isinstance(error, ClientError) else ""
 
 
 def _listen() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra import chalice_state, inventory
+from infra import chalice_state, denied, inventory
 from infra.children import run_child
 from infra.console import Say
 from infra.errors import DeployError
@@ -129,6 +129,8 @@ def deploy_application(
             # Also on Ctrl-C: what exists by now must be known to the next attempt.
             chalice_state.complete(target, project, bucket, before, say=say)
             refusal = passing_refusal("\n".join(lines)) if isinstance(error, DeployError) else None
+            if isinstance(error, DeployError) and (hint := denied.advice("\n".join(lines))):
+                raise DeployError(f"{error}\n{hint}") from error
             if refusal is None or attempt == RETRIES:
                 raise
         say(f"{refusal.reason}: again in {PAUSE_SECONDS:.0f} seconds")

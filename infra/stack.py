@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from infra import leftovers, template
+from infra import denied, leftovers, template
 from infra.errors import DeployError
 
 if TYPE_CHECKING:
@@ -211,5 +211,7 @@ def _failure(client: CloudFormationClient, stack_id: str, verb: str) -> str:
         else:
             continue
         break
-    listed = "\n  ".join(reversed(reasons)) or "CloudFormation gave no reason"
-    return f"the stack could not be {verb}:\n  {listed}"
+    lines = [*reversed(reasons)] or ["CloudFormation gave no reason"]
+    if hint := denied.advice("\n".join(reasons)):
+        lines.append(hint)
+    return "\n  ".join([f"the stack could not be {verb}:", *lines])

@@ -109,6 +109,11 @@ class Target:
             config=_CONFIG,
         )
 
+    @property
+    def region_partition(self) -> str:
+        """The partition of the region, without asking AWS."""
+        return str(self._session.get_partition_for_region(self.region))
+
     @cached_property
     def _identity(self) -> tuple[str, str]:
         identity = self.client("sts").get_caller_identity()

@@ -12,6 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, unquote
 
+from moto.awslambda.models import lambda_backends
+from moto.iam.models import iam_backends
+
 from infra.emulator.account import ACCOUNT, REGION
 from infra.emulator.http_server import Answer
 from infra.emulator.iam_policies import Use
@@ -121,8 +124,10 @@ def _mapping(operation: str, name: str) -> Use:
         return Use(f"lambda:{operation}", "*")
     if operation == "CreateEventSourceMapping":
         return Use(f"lambda:{operation}", "*", {"lambda:FunctionArn": _function(name)})
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:{name}"
+    known = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(name)  # noqa: SLF001
     return Use(
-        f"lambda:{operation}", f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:{name}"
+        f"lambda:{operation}", arn, {"lambda:FunctionArn": known.function_arn} if known else {}
     )
 
 
@@ -152,10 +157,16 @@ def _query(service: str, asked: dict[str, str]) -> Iterator[Use]:
         yield Use(f"cloudformation:{operation}", name if name[:4] == "arn:" else own)
         return
     role = f"arn:aws:iam::{ACCOUNT}:role/{asked['RoleName']}"
-    boundary = asked.get("PermissionsBoundary")
+    boundary = asked.get("PermissionsBoundary") or _boundary_of(asked["RoleName"])
     yield Use(f"iam:{operation}", role, {"iam:PermissionsBoundary": boundary} if boundary else {})
     if operation == "CreateRole" and "Tags.member.1.Key" in asked:
         yield Use("iam:TagRole", role)
+
+
+def _boundary_of(name: str) -> str | None:
+    """What a role that is there is bounded by."""
+    roles = iam_backends[ACCOUNT]["aws"].roles.values()
+    return next((role.permissions_boundary_arn for role in roles if role.name == name), None)
 
 
 def _named(service: str, asked: dict[str, str]) -> str:

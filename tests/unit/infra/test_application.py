@@ -180,3 +180,9 @@ def test_a_command_that_fails_says_which(project: Project) -> None:
     # An empty project: Chalice itself refuses, before it asks AWS for anything.
     with pytest.raises(DeployError, match="`chalice deploy` failed"):
         chalice(Target("prod", ENVIRON), project, "deploy", say=print)
+
+
+def test_a_right_that_chalice_lacks_is_named(target: Target, project: Project) -> None:
+    run = Chalice(1, LASTING["denied"])
+    with pytest.raises(DeployError, match="missing right: iam:PutRolePolicy"):
+        deploy_application(target, project, BUCKET, say=print, sleep=print, run=run)
