@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from chalicelib.store.evidence_bucket import EvidenceBucket
     from chalicelib.store.export_bucket import ExportBucket
 
+# An API call must not wait long for one of AWS's answers.
+READ_SECONDS = 3
+COPY_SECONDS = 25
+
 
 def wall_clock() -> int:
     """Milliseconds since the epoch."""
@@ -103,6 +107,16 @@ class Runtime:
         return ArtifactBucket(self._client("s3"), self.settings.bucket)
 
     @cached_property
+    def copying_bucket(self) -> "ArtifactBucket":
+        """The same, for a function that copies in it what may have 100 MiB, which takes S3 seconds.
+
+        `verify_upload` has 60 seconds: two attempts fit into it, with the rest of its work.
+        """
+        from chalicelib.store.artifact_bucket import ArtifactBucket  # noqa: PLC0415
+
+        return ArtifactBucket(self._client("s3", COPY_SECONDS), self.settings.bucket)
+
+    @cached_property
     def exports(self) -> "ExportBucket":
         """The exports in that bucket."""
         from chalicelib.store.export_bucket import ExportBucket  # noqa: PLC0415
@@ -143,10 +157,11 @@ class Runtime:
             self.settings.dead_letter_queue_url,
         )
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - clients are made at run time
+    # Clients are made at run time.
+    def _client(self, service: str, read_seconds: int = READ_SECONDS) -> Any:  # noqa: ANN401
         config = Config(
             connect_timeout=1,
-            read_timeout=3,
+            read_timeout=read_seconds,
             retries={"total_max_attempts": 2, "mode": "standard"},
             signature_version="s3v4" if service == "s3" else None,
             # Presigned addresses must name the region: the global endpoint redirects for hours

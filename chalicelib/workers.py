@@ -112,7 +112,7 @@ def verify(key: str, context: Any) -> str:  # noqa: ANN401
     now = runtime.current()
     verdict = verify_upload.verify(
         verify_upload.VerifyTools(
-            bucket=now.bucket,
+            bucket=now.copying_bucket,
             patience=now.patience,
             clock=now.clock,
             request_id=str(getattr(context, "aws_request_id", "")),

@@ -103,8 +103,8 @@ class TracedRuntime(Runtime):
 
     trace: Trace
 
-    def _client(self, service: str) -> Any:
-        client = super()._client(service)
+    def _client(self, service: str, *seconds: int) -> Any:
+        client = super()._client(service, *seconds)
         client.meta.events.register_first("before-call", self.trace.on_other)
         return client
 

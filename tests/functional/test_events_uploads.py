@@ -157,7 +157,9 @@ def test_a_foreign_key_is_left_alone_without_a_request(
     before = kept(tenant)
     with (
         injected(faults.DENIED, times=faults.ALWAYS) as database,
-        troubled(runtime.current().bucket._client, "HeadObject", service_faults.DENIED) as s3,
+        troubled(
+            runtime.current().copying_bucket._client, "HeadObject", service_faults.DENIED
+        ) as s3,
     ):
         assert deliver(notification(named, encoded=False)) == []
     assert database.seen == s3.seen == 0
@@ -215,7 +217,7 @@ def test_an_upload_outlives_an_outage_of_s3(
 ) -> None:
     artifact = announced(host)
     event = notification(put_incoming(tenant, host.agent_id, artifact, CONTENT))
-    with troubled(runtime.current().bucket._client, operation, trouble, times=2) as met:
+    with troubled(runtime.current().copying_bucket._client, operation, trouble, times=2) as met:
         failures = deliver(event)
     assert met.struck
     assert len(failures) < _LAMBDA_TRIES, failures

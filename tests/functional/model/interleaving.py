@@ -67,16 +67,18 @@ def _pausing(under_way: list[_Request]) -> Iterator[None]:
     def pause(**_: Any) -> None:
         under_way[0].pause()
 
-    clients = {
-        "before-send.dynamodb": connection().client,
-        "before-send.s3": runtime.current().bucket._client,
-    }
-    for event, client in clients.items():
+    now = runtime.current()
+    clients: list[tuple[str, Any]] = [
+        ("before-send.dynamodb", connection().client),
+        ("before-send.s3", now.bucket._client),
+        ("before-send.s3", now.copying_bucket._client),
+    ]
+    for event, client in clients:
         client.meta.events.register_first(event, pause)
     try:
         yield
     finally:
-        for event, client in clients.items():
+        for event, client in clients:
             client.meta.events.unregister(event, pause)
 
 
