@@ -99,7 +99,7 @@ def _create(target: Target, path: Path, say: Say) -> None:
     # find them in its way. Like this the next attempt goes on where this one stopped.
     stack_id = client.create_stack(
         StackName=target.stack_name,
-        TemplateBody=path.read_text("utf-8"),
+        TemplateBody=template.body(path),
         Parameters=_parameters(target, path, None),
         DisableRollback=True,
         Capabilities=_CAPABILITIES,
@@ -122,7 +122,7 @@ def _needs_update(target: Target, stack: StackTypeDef, path: Path) -> bool:
     known = set(template.load(path)["Parameters"])
     if target.tags is not None and dict(target.tags) != tags(target, stack):
         return True
-    return deployed != path.read_text("utf-8") or wanted != present or bool(known - set(present))
+    return deployed != template.body(path) or wanted != present or bool(known - set(present))
 
 
 def _update(target: Target, stack: StackTypeDef, path: Path, say: Say) -> None:
@@ -131,7 +131,7 @@ def _update(target: Target, stack: StackTypeDef, path: Path, say: Say) -> None:
     try:
         client.update_stack(
             StackName=target.stack_name,
-            TemplateBody=path.read_text("utf-8"),
+            TemplateBody=template.body(path),
             Parameters=_parameters(target, path, stack),
             # A stack that stopped half-way must go on in the same mode.
             DisableRollback=stack["StackStatus"] in _STOPPED_HALFWAY,

@@ -16,6 +16,8 @@ from infra.target import Target
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
+    from infra.console import Say
+
 HOUR = 3600
 # How old a record may become before its batch is given up. publish_events fails while EventBridge
 # is down, and its events should all go out afterwards: an hour short of what the stream keeps. A
@@ -29,6 +31,36 @@ _STREAMS = {
 }
 _ATTEMPTS = 13
 _PAUSE_SECONDS = 5.0
+
+
+_WORKING = {"Enabled", "Creating", "Enabling", "Updating"}
+# What Lambda says of a mapping's last round; others begin with PROBLEM.
+_PROBLEM = "PROBLEM"
+
+
+def look(target: Target, outputs: Mapping[str, str], *, say: Say) -> None:
+    """Warn of streams that reach no function: nothing else would say so, as long as all is idle.
+
+    Args:
+        target: the stage.
+        outputs: the stack's.
+        say: takes a line for each.
+    """
+    client: LambdaClient = target.client("lambda")
+    for function, stream in _STREAMS.items():
+        for mapping in _mappings(client, target, function, outputs[stream]):
+            state, last = mapping.get("State"), mapping.get("LastProcessingResult") or ""
+            if state not in _WORKING:
+                reason = mapping.get("StateTransitionReason") or "no reason given"
+                say(f"warning: the stream of {function} is {state} ({reason}): nothing reaches it")
+            elif last.startswith(_PROBLEM):
+                say(f"warning: the stream of {function} does not get through: {last}")
+
+
+def _mappings(client: LambdaClient, target: Target, function: str, stream: str) -> list[Any]:
+    found = client.list_event_source_mappings(EventSourceArn=stream)
+    ending = f":function:{target.function_name(function)}"
+    return [one for one in found["EventSourceMappings"] if one["FunctionArn"].endswith(ending)]
 
 
 def keep_failed_batches(
@@ -59,12 +91,7 @@ def keep_failed_batches(
             "DestinationConfig": {"OnFailure": {"Destination": outputs["DeadLetterQueueArn"]}},
         }
         name = f"{target.stack_name}-{function}"
-        found = client.list_event_source_mappings(EventSourceArn=outputs[_STREAMS[function]])
-        mappings = [
-            mapping
-            for mapping in found["EventSourceMappings"]
-            if mapping["FunctionArn"].endswith(f":function:{name}")
-        ]
+        mappings = _mappings(client, target, function, outputs[_STREAMS[function]])
         if not mappings:
             raise DeployError(f"{name} is not connected to its stream")
         for mapping in mappings:

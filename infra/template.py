@@ -7,7 +7,11 @@ from typing import Any
 
 import yaml
 
+from infra.errors import DeployError
+
 TEMPLATE = Path(__file__).with_name("stack.yaml")
+MOST_BYTES = 51_200
+"""Of a template in the request itself; 1 MB of one in S3."""
 
 _NAME_PROPERTY = {
     "AWS::DynamoDB::Table": "TableName",
@@ -43,6 +47,24 @@ def load(path: Path = TEMPLATE) -> dict[str, Any]:
     """The template, with its short forms written out. Do not change what is returned."""
     parsed: dict[str, Any] = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506
     return parsed
+
+
+def body(path: Path = TEMPLATE) -> str:
+    """The template as CloudFormation gets it: without comments, of which it counts every byte.
+
+    Raises:
+        DeployError: it is too large also so.
+    """
+    lines = path.read_text("utf-8").splitlines()
+    kept = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    text = "\n".join([*kept, ""])
+    size = len(text.encode())
+    if size > MOST_BYTES:
+        raise DeployError(
+            f"{path.name} has {size:,} bytes and CloudFormation takes {MOST_BYTES:,}: "
+            "split it, or upload it to a bucket and pass its address"
+        )
+    return text
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """What `stack.yaml` promises, whatever is added to it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from infra import template
+from infra.errors import DeployError
 
 RESOURCES: dict[str, dict[str, Any]] = template.load()["Resources"]
 CLOUDFORMATION_BODY_LIMIT = 51_200
@@ -59,7 +62,8 @@ def test_cfn_lint_finds_nothing() -> None:
 
 
 def test_the_template_fits_into_one_request() -> None:
-    assert len(template.TEMPLATE.read_bytes()) < CLOUDFORMATION_BODY_LIMIT
+    assert template.MOST_BYTES == CLOUDFORMATION_BODY_LIMIT
+    assert len(template.body().encode()) < CLOUDFORMATION_BODY_LIMIT - 5_000, "room for the next"
 
 
 def test_all_tables_are_there() -> None:
@@ -247,6 +251,51 @@ def test_every_function_has_logs_that_end_and_alarms(suffix: str) -> None:
         if {"Name": "FunctionName", "Value": function} in alarm.get("Dimensions", [])
     }
     assert {"Errors", "Throttles"} <= watched
+
+
+def test_throttles_of_every_index_ring() -> None:
+    watched = {
+        tuple(
+            one["Value"].get("Ref") if isinstance(one["Value"], dict) else one["Value"]
+            for one in metric["MetricStat"]["Metric"]["Dimensions"]
+        )
+        for metric in RESOURCES["IndexThrottlesAlarm"]["Properties"]["Metrics"]
+        if "MetricStat" in metric
+    }
+    assert watched == {
+        (logical, index["IndexName"])
+        for logical, table in of_type("AWS::DynamoDB::Table").items()
+        for index in table["Properties"].get("GlobalSecondaryIndexes", [])
+    }
+
+
+@pytest.mark.parametrize("name", ["TableThrottlesAlarm", "IndexThrottlesAlarm"])
+def test_every_metric_of_a_sum_is_in_the_sum(name: str) -> None:
+    metrics = RESOURCES[name]["Properties"]["Metrics"]
+    parts = {metric["Id"] for metric in metrics if "MetricStat" in metric}
+    (expression,) = [metric["Expression"] for metric in metrics if "Expression" in metric]
+    assert set(re.findall(r"FILL\((\w+), 0\)", expression)) == parts
+    assert len(metrics) <= 10, "CloudWatch takes no more"
+
+
+def test_a_schedule_that_does_not_run_rings() -> None:
+    alarm = RESOURCES["SweepPresenceSilentAlarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
+
+
+def test_what_is_sent_is_the_template_without_its_comments() -> None:
+    body = template.body()
+    assert not re.search(r"^ *#", body, re.MULTILINE)
+    assert yaml.load(body, Loader=template._Loader) == template.load()  # noqa: S506
+
+
+def test_a_template_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    path = tmp_path / "stack.yaml"
+    path.write_text("# a comment\n" * 10_000 + "Description: small\n")
+    assert template.body(path) == "Description: small\n"
+    path.write_text(f"Description: {'x' * 51_200}\n")
+    with pytest.raises(DeployError, match="51,200"):
+        template.body(path)
 
 
 def test_every_alarm_reaches_the_topic_if_there_is_one() -> None:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from infra.errors import DeployError
-from infra.stream_mappings import OLDEST_SECONDS, keep_failed_batches
+from infra.stream_mappings import OLDEST_SECONDS, keep_failed_batches, look
 from infra.target import Target
 
 ENVIRON = MappingProxyType(
@@ -166,3 +166,35 @@ def test_a_mapping_that_is_as_it_should_be_is_not_touched() -> None:
     assert [one["MaximumRecordAgeInSeconds"] for one in second.updated] == [
         OLDEST_SECONDS["run_jobs"]
     ]
+
+
+def warnings(present: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    look(Fixed(Lambda(refusals=0, present=present)), OUTPUTS, say=lines.append)
+    return lines
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        {"State": "Disabled", "StateTransitionReason": "User initiated"}, {"State": "Disabling"},
+        {"State": "Deleting"}, {},
+        {"State": "Enabled", "LastProcessingResult": "PROBLEM: Function call failed"},
+        {"State": "Enabled", "LastProcessingResult": "PROBLEM: Lambda is not authorized"},
+    ],
+)  # fmt: skip
+def test_a_stream_that_reaches_no_function_is_warned_of(present: dict[str, Any]) -> None:
+    lines = warnings(present)
+    assert len(lines) == len(OLDEST_SECONDS)
+    for value in present.values():
+        assert value == "Enabled" or all(value in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [{"State": "Enabled", "LastProcessingResult": "OK"}, {"State": "Enabled"},
+     {"State": "Enabled", "LastProcessingResult": "No records processed"},
+     {"State": "Creating"}, {"State": "Updating", "LastProcessingResult": None}],
+)  # fmt: skip
+def test_a_stream_that_works_is_not(present: dict[str, Any]) -> None:
+    assert warnings(present) == []
