@@ -145,6 +145,7 @@ def deploy(
         say(f"domain {domain}: serves the stage; its DNS target is {outputs['ApiDomainTarget']}")
     keep_failed_uploads(target, outputs["DeadLetterQueueArn"], sleep=sleep)
     keep_failed_batches(target, outputs, sleep=sleep)
+    stream_mappings.let_jobs_drive_themselves(target, sleep=sleep)
     stream_mappings.look(target, outputs, say=say)
     gateway_url = inventory.api_url(target, rest_api_id)
     smoke.healthy(target.public_url.rstrip("/") if target.public_url else gateway_url)

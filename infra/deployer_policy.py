@@ -1,4 +1,4 @@
-"""`deployer-policy`: the IAM policies of whoever deploys one stage, and no other."""
+"""`deployer-policy`: the IAM policies that deploying one stage needs, and no other."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which Python the functions run on: one for a stage, and not that of whoever deploys.
+"""Which Python the functions run on: one for a stage, and not that of the deploying machine.
 
 Chalice takes the Python that runs it, so that a deployment from another machine could change the
-runtime of every function without a word.
+runtime of every function silently.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def chosen(
         runtime: of this process.
 
     Raises:
-        DeployError: it would change, and nobody asked for that.
+        DeployError: it would change, and that was not asked for.
     """
     runtime = runtime or own()
     present = recorded if recorded not in {None, UNKNOWN} else _running(target)

@@ -6,6 +6,7 @@ batch until its records leave the stream after 24 hours, and then drops it witho
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ _STREAMS = {
     "seal_evidence": "AuditRecordsStreamArn",
     "run_jobs": "JobsStreamArn",
 }
+# What starts a function; rows that TTL removes start none. The sealer looks at every change: one of
+# evidence is tampering, unless it is TTL's.
+EVENTS = {"publish_events": ("INSERT",), "run_jobs": ("INSERT", "MODIFY")}
+# A job's step writes the row whose stream starts the next step. Lambda takes that for a loop, and
+# may end it after about 16 rounds (today it looks at SQS, SNS and S3, and not at streams).
+RECURSIVE = "run_jobs"
 _ATTEMPTS = 13
 _PAUSE_SECONDS = 5.0
 
@@ -90,7 +97,10 @@ def keep_failed_batches(
             "MaximumRecordAgeInSeconds": oldest,
             "DestinationConfig": {"OnFailure": {"Destination": outputs["DeadLetterQueueArn"]}},
         }
-        name = f"{target.stack_name}-{function}"
+        if events := EVENTS.get(function):
+            pattern = json.dumps({"eventName": list(events)})
+            wanted["FilterCriteria"] = {"Filters": [{"Pattern": pattern}]}
+        name = target.function_name(function)
         mappings = _mappings(client, target, function, outputs[_STREAMS[function]])
         if not mappings:
             raise DeployError(f"{name} is not connected to its stream")
@@ -106,16 +116,48 @@ def _update(
     wanted: dict[str, Any],
     sleep: Callable[[float], object],
 ) -> None:
+    _until_accepted(
+        client,
+        lambda: client.update_event_source_mapping(UUID=mapping, **wanted),
+        f"failed batches of {name} would be dropped",
+        sleep,
+    )
+
+
+def let_jobs_drive_themselves(
+    target: Target, *, sleep: Callable[[float], object] = time.sleep
+) -> None:
+    """Tell Lambda that run_jobs starts itself on purpose.
+
+    Raises:
+        DeployError: Lambda refuses.
+    """
+    client: LambdaClient = target.client("lambda")
+    name = target.function_name(RECURSIVE)
+    _until_accepted(
+        client,
+        lambda: client.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow"),
+        f"long jobs of {name} would be broken off",
+        sleep,
+    )
+
+
+def _until_accepted(
+    client: LambdaClient,
+    call: Callable[[], object],
+    otherwise: str,
+    sleep: Callable[[float], object],
+) -> None:
     for attempt in range(_ATTEMPTS):
         try:
-            client.update_event_source_mapping(UUID=mapping, **wanted)
+            call()
         except (
             client.exceptions.InvalidParameterValueException,  # the role's policy is not known yet
             client.exceptions.ResourceConflictException,
             client.exceptions.ResourceInUseException,  # Chalice has just made or changed it
         ) as error:
             if attempt + 1 == _ATTEMPTS:
-                raise DeployError(f"failed batches of {name} would be dropped: {error}") from error
+                raise DeployError(f"{otherwise}: {error}") from error
             sleep(_PAUSE_SECONDS)
         else:
             return

@@ -38,6 +38,7 @@ _LAMBDA: list[tuple[str, str, str]] = [
     ("PUT", r"/2017-10-31/functions/([^/]+)/concurrency", "PutFunctionConcurrency"),
     ("DELETE", r"/2017-10-31/functions/([^/]+)/concurrency", "DeleteFunctionConcurrency"),
     ("PUT", r"/2019-09-25/functions/([^/]+)/event-invoke-config", "PutFunctionEventInvokeConfig"),
+    ("PUT", r"/2024-08-31/functions/([^/]+)/recursion-config", "PutFunctionRecursionConfig"),
     ("GET", r"/2017-03-31/tags/([^/]+)", "ListTags"),
     ("POST", r"/2017-03-31/tags/([^/]+)", "TagResource"),
     ("DELETE", r"/2017-03-31/tags/([^/]+)", "UntagResource"),

@@ -19,6 +19,7 @@ from infra.emulator.wire import Head
 from infra.emulator.worker import FunctionSpec, Outcome, failure
 
 DEFAULT_CONCURRENCY = 1000
+_RECURSION = re.compile(r"/2024-08-31/functions/(?P<name>[^/]+)/recursion-config/?")
 _ACCOUNT_SETTINGS = "/2016-08-19/account-settings"
 _INVOKE = re.compile(r"/[^/]+/functions/(?P<name>[^/]+)/invocations/?")
 
@@ -47,6 +48,7 @@ class LambdaService:
         self._make = make
         self._code_root = code_root
         self._concurrency = concurrency
+        self._recursive: dict[str, str] = {}
 
     def install(self, patches: Patches) -> None:
         """Hook into moto."""
@@ -80,13 +82,23 @@ class LambdaService:
         return _invoked(function, payload, tail=head.get("x-amz-log-type") == "Tail")
 
     def tell_settings(self, head: Head, path: str, query: str, body: bytes) -> Answer | None:
-        """Answer GetAccountSettings, which moto does not know."""
-        del query, body
+        """Answer GetAccountSettings and the recursion configs, which moto does not know."""
+        del query
+        if found := _RECURSION.fullmatch(path):
+            return self._recursion(found["name"], head.method, body)
         if head.method != "GET" or path.rstrip("/") != _ACCOUNT_SETTINGS:
             return None
         names = ("ConcurrentExecutions", "UnreservedConcurrentExecutions")
         limit = dict.fromkeys(names, self._concurrency)
         told = {"AccountLimit": limit, "AccountUsage": {"FunctionCount": len(self._functions)}}
+        return 200, [("Content-Type", "application/json")], json.dumps(told).encode()
+
+    def _recursion(self, name: str, method: str, body: bytes) -> Answer | None:
+        if name not in self._functions:
+            return _refusal("ResourceNotFoundException", f"Function not found: {name}")
+        if method == "PUT":
+            self._recursive[name] = json.loads(body)["RecursiveLoop"]
+        told = {"RecursiveLoop": self._recursive.get(name, "Terminate")}
         return 200, [("Content-Type", "application/json")], json.dumps(told).encode()
 
     def _deliver_later(self, _: MotoObject) -> MotoObject:

@@ -194,6 +194,9 @@ class StreamPoller:
         return self._arn if self._arn in known or not known else str(known[-1])
 
     def _deliver(self, batch: list[dict[str, Any]]) -> bool:
+        batch = [record for record in batch if _passes(record, self._mapping.filter_criteria)]
+        if not batch:
+            return True  # Lambda starts no function for what the filters keep away
         event = {"Records": [_event_record(record, self._arn) for record in batch]}
         payload = json.dumps(event).encode()
         pause = _RETRY_FIRST
@@ -217,6 +220,15 @@ class StreamPoller:
             return False
         _log.warning("%s: %d records dropped after %d tries", self.function_name, size, attempts)
         return True
+
+
+def _passes(record: dict[str, Any], criteria: dict[str, Any] | None) -> bool:
+    """Whether a record passes one of a mapping's filters: as much of these as a name's values."""
+    filters = (criteria or {}).get("Filters") or []
+    patterns = [json.loads(one["Pattern"]) for one in filters]
+    return not patterns or any(
+        all(record.get(key) in values for key, values in pattern.items()) for pattern in patterns
+    )
 
 
 def _event_record(record: dict[str, Any], stream_arn: str) -> dict[str, Any]:

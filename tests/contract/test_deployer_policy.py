@@ -76,7 +76,7 @@ def test_no_action_is_a_wildcard_and_no_resource_wider_than_its_reason() -> None
                 assert own or resource.split(":", 5)[-1] in UNNAMED, (statement["Sid"], resource)
 
 
-def test_nobody_is_passed_or_linked_but_to_the_service_that_needs_it() -> None:
+def test_a_role_is_passed_only_to_the_service_that_needs_it() -> None:
     allowed = grants(rendered(VALUES).values())
     own = f"arn:aws:iam::{ACCOUNT}:role/rollcall-{STAGE}-run_jobs"
     for service in ("ec2.amazonaws.com", "events.amazonaws.com", "lambda.amazonaws.com"):

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.emulator.functions import Function, Functions
-from infra.emulator.stream_poller import LONGEST_WINDOW, StreamPoller
+from infra.emulator.stream_poller import LONGEST_WINDOW, StreamPoller, _passes
 from infra.emulator.worker import FunctionSpec, Outcome, Worker
 from tests.e2e.stack.calls import until
 
@@ -31,6 +31,7 @@ class Mapping:
     max_retry_attempts: int = -1
     event_source_arn: str = "arn:aws:dynamodb:eu-central-1:1:table/rows/stream/now"
     function_arn: str = f"arn:aws:lambda:eu-central-1:1:function:{FUNCTION}"
+    filter_criteria: dict[str, Any] | None = None
 
 
 @dataclass
@@ -227,3 +228,35 @@ def test_a_mapping_that_is_disabled_while_a_batch_waits_goes_on_with_it(
     mapping.enabled = True
     rig.drain()
     assert rig.sealer.batches == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("filters", "passing"),
+    [
+        (None, {"INSERT", "MODIFY", "REMOVE"}),
+        ([], {"INSERT", "MODIFY", "REMOVE"}),
+        (['{"eventName": ["INSERT"]}'], {"INSERT"}),
+        (['{"eventName": ["INSERT", "MODIFY"]}'], {"INSERT", "MODIFY"}),
+        (['{"eventName": ["INSERT"]}', '{"eventName": ["REMOVE"]}'], {"INSERT", "REMOVE"}),
+    ],
+)
+def test_filters_keep_records_away_from_the_function(
+    filters: list[str] | None, passing: set[str]
+) -> None:
+    criteria = None if filters is None else {"Filters": [{"Pattern": one} for one in filters]}
+    events = ("INSERT", "MODIFY", "REMOVE")
+    assert {name for name in events if _passes({"eventName": name}, criteria)} == passing
+
+
+def test_a_batch_that_filters_empty_starts_nothing_and_is_done(
+    rig_of: Callable[[Mapping], Rig],
+) -> None:
+    mapping = Mapping(max_batch_window=0)
+    mapping.filter_criteria = {"Filters": [{"Pattern": '{"eventName": ["MODIFY"]}'}]}
+    rig = rig_of(mapping)
+    rig.write(3)
+    rig.drain()
+    assert rig.sealer.batches == []
+    mapping.filter_criteria = None
+    rig.write(1)
+    rig.delivered([[3]])

@@ -67,7 +67,7 @@ class DomainResource(TemplateType):
         account_id: str,
         region_name: str,
     ) -> MotoObject:
-        """Make it anew."""
+        """Replace it."""
         original_resource.delete(account_id, region_name)
         return cls.create_from_cloudformation_json(
             new_resource_name, cloudformation_json, account_id, region_name

@@ -10,7 +10,13 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from infra.errors import DeployError
-from infra.stream_mappings import OLDEST_SECONDS, keep_failed_batches, look
+from infra.stream_mappings import (
+    EVENTS,
+    OLDEST_SECONDS,
+    keep_failed_batches,
+    let_jobs_drive_themselves,
+    look,
+)
 from infra.target import Target
 
 ENVIRON = MappingProxyType(
@@ -77,6 +83,9 @@ def test_a_batch_that_fails_for_long_is_given_up_and_the_queue_is_told(target: T
         assert found["MaximumRecordAgeInSeconds"] == OLDEST_SECONDS[function]
         assert found["DestinationConfig"] == {"OnFailure": {"Destination": QUEUE}}
         assert found["BatchSize"] == 100
+        kept = found.get("FilterCriteria", {}).get("Filters", [])
+        names = [json.loads(one["Pattern"])["eventName"] for one in kept]
+        assert names == [list(EVENTS[function])] if function in EVENTS else names == []
 
 
 def test_a_batch_is_given_up_before_the_stream_forgets_it() -> None:
@@ -105,7 +114,7 @@ class Lambda:
 
     def __init__(self, refusals: int, present: dict[str, Any] | None = None) -> None:
         self.refusals = refusals
-        self.present = present or {}
+        self.each = [present or {}] * len(OLDEST_SECONDS)
         self.exceptions = self
         self.updated: list[dict[str, Any]] = []
 
@@ -113,8 +122,8 @@ class Lambda:
         arn = "arn:aws:lambda:eu-central-1:123456789012:function:rollcall-prod"
         return {
             "EventSourceMappings": [
-                {"UUID": "u", "FunctionArn": f"{arn}-{function}", **self.present}
-                for function in OLDEST_SECONDS
+                {**present, "UUID": "u", "FunctionArn": f"{arn}-{function}"}
+                for function, present in zip(OLDEST_SECONDS, self.each, strict=True)
             ]
         }
 
@@ -126,6 +135,9 @@ class Lambda:
                 "UpdateEventSourceMapping",
             )
         self.updated.append(wanted)
+
+    def put_function_recursion_config(self, **wanted: Any) -> None:
+        self.update_event_source_mapping(**wanted)
 
 
 class Fixed(Target):
@@ -160,12 +172,13 @@ def test_a_refusal_that_lasts_is_explained_after_a_bounded_time() -> None:
 def test_a_mapping_that_is_as_it_should_be_is_not_touched() -> None:
     first = Lambda(refusals=0)
     keep_failed_batches(Fixed(first), OUTPUTS)
-    present = json.loads(json.dumps(first.updated[0]))
-    second = Lambda(refusals=0, present=present)
+    second = Lambda(refusals=0)
+    second.each = [{**json.loads(json.dumps(one)), "BatchSize": 100} for one in first.updated]
     keep_failed_batches(Fixed(second), OUTPUTS)
-    assert [one["MaximumRecordAgeInSeconds"] for one in second.updated] == [
-        OLDEST_SECONDS["run_jobs"]
-    ]
+    assert second.updated == []
+    second.each[0]["FilterCriteria"] = {}
+    keep_failed_batches(Fixed(second), OUTPUTS)
+    assert len(second.updated) == 1
 
 
 def warnings(present: dict[str, Any]) -> list[str]:
@@ -198,3 +211,18 @@ def test_a_stream_that_reaches_no_function_is_warned_of(present: dict[str, Any])
 )  # fmt: skip
 def test_a_stream_that_works_is_not(present: dict[str, Any]) -> None:
     assert warnings(present) == []
+
+
+def test_only_the_sealer_is_started_by_rows_that_ttl_removes() -> None:
+    assert [name for name in OLDEST_SECONDS if "REMOVE" in EVENTS.get(name, ("REMOVE",))] == [
+        "seal_evidence"
+    ]
+
+
+def test_lambda_is_told_that_jobs_start_themselves_also_while_it_is_busy() -> None:
+    fake, slept = Lambda(refusals=2), list[float]()
+    let_jobs_drive_themselves(Fixed(fake), sleep=slept.append)
+    assert fake.updated == [{"FunctionName": "rollcall-prod-run_jobs", "RecursiveLoop": "Allow"}]
+    assert len(slept) == 2
+    with pytest.raises(DeployError, match=r"broken off.*being created"):
+        let_jobs_drive_themselves(Fixed(Lambda(refusals=1000)), sleep=slept.append)
