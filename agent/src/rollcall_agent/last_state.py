@@ -7,10 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rollcall_agent.heartbeat import LONGEST_INTERVAL
 from rollcall_agent.private_files import write_private
 from rollcall_agent.say import clean
+
+_LARGEST: Final = 64 * 1024
+"""Of a state, in bytes: what is larger is something else."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,10 @@ class Beaten:
 
 
 def remember(path: Path, state: str, detail: str, now: float, beaten: Beaten | None = None) -> None:
-    """Write the state down, if that is possible: a read-only folder must not stop a heartbeat."""
+    """Write the state down, if that is possible: a read-only folder must not stop a heartbeat.
+
+    A file that holds something else than a state is left as it is (`may_be_replaced`).
+    """
     since = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     content: dict[str, object] = {"state": state, "since": since, "detail": detail}
     if beaten is not None:
@@ -40,7 +47,27 @@ def remember(path: Path, state: str, detail: str, now: float, beaten: Beaten | N
         }
     # ValueError: a path without a name, such as "/".
     with suppress(OSError, ValueError):
-        write_private(path, json.dumps(content).encode() + b"\n")
+        if may_be_replaced(path):
+            write_private(path, json.dumps(content).encode() + b"\n")
+
+
+def may_be_replaced(path: Path) -> bool:
+    """Tell whether a path is free for the state: no file, an empty one, or an earlier state.
+
+    The setting may name any file of the host, and an agent that runs as root could replace each of
+    them. A file that a crash of the host left full of NUL bytes counts as empty.
+
+    Raises:
+        OSError: The file is there and cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return not path.exists()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return True
+    return len(content) <= _LARGEST and (not content.strip(b"\0") or "state" in _parse(content))
 
 
 def recall(path: Path, agent_id: str | None) -> dict[str, str] | None:
@@ -73,7 +100,15 @@ def recall_instance(path: Path, agent_id: str) -> str | None:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        content: object = json.loads(path.read_bytes()[:65536])
-    except (OSError, ValueError, RecursionError):
+        with path.open("rb") as file:
+            return _parse(file.read(_LARGEST))
+    except OSError:
+        return {}
+
+
+def _parse(text: bytes) -> dict[str, object]:
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

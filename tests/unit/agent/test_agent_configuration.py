@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,38 @@ def test_a_restart_knows_that_and_how_often_its_agent_has_beaten(tmp_path: Path)
     assert recall_beaten(path, "agt_1") == Beaten("agt_1", 30)
     assert recall_beaten(path, "agt_2") is None
     assert (recall(path, "agt_1") or {})["state"] == "online"
+
+
+@pytest.mark.parametrize(
+    ("content", "is_kept"),
+    [
+        (b"root:x:0:0:root:/root:/bin/bash\n", True),
+        (b"ROLLCALL_AGENT_ID=agt_1\n", True),
+        (b'{"hosts": []}', True),
+        (b"[]", True),
+        (b"\xff\xfe{\0}\0", True),
+        (b'{"state": "online"}' + b" " * 65536, True),
+        (b"", False),
+        (b"\0" * 80, False),
+        (b'{"state": "online", "since": "2026-01-01T00:00:00+00:00", "detail": ""}\n', False),
+    ],
+)
+def test_a_file_that_holds_no_state_is_never_replaced_by_one(
+    tmp_path: Path, content: bytes, is_kept: bool
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    remember(path, "offline", "nothing", 0.0)
+    assert (path.read_bytes() == content) is is_kept
+
+
+def test_a_folder_and_a_device_are_never_replaced_by_a_state(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        before = (tmp_path / name).stat()
+        remember(tmp_path / name, "offline", "nothing", 0.0)
+        assert (tmp_path / name).stat() == before
 
 
 def test_the_state_of_another_agent_is_nobodys(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from rollcall_agent.rotation import Rotation
 from rollcall_agent.say import OutputLostError, Say
 from rollcall_agent.schedule import Schedule
 from rollcall_agent.service.endings import is_final
-from rollcall_agent.settings import Identity, Settings
+from rollcall_agent.settings import STATE_FILE, Identity, Settings
 from rollcall_agent.splitting import Splitting
 from rollcall_agent.stopping import StoppableCaller, Stopper, StopRequestedError
 from rollcall_agent.token_sources import find_token
@@ -118,6 +118,7 @@ def _live(
             reporting=_reporting(settings, plane, stopper, rng, say),
             upgrader=upgrader,
         )
+        _warn_of_state_file(settings, say)
         identity, beaten, interval = settings.identity(), None, None
         if identity is not None:
             _end_former(settings, base_url, identity, stopper, say)
@@ -131,6 +132,16 @@ def _live(
             beating.once()
         else:
             beating.run()
+
+
+def _warn_of_state_file(settings: Settings, say: Say) -> None:
+    path = settings.state_file()
+    with suppress(OSError):
+        if not last_state.may_be_replaced(path):
+            say.warn(
+                f"{path} holds something else than the agent's state, and is left as it is. Next: "
+                f"name another file in {STATE_FILE}, or take that setting out."
+            )
 
 
 def _end_former(
