@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from rollcall_agent.facts.hostnames import hostname_of, told_apart
 
-from chalicelib.fields import Hostname, Name
+from chalicelib.fields import Hostname, Name, read_field
 from chalicelib.flows.enrollment import ExchangeRequest
 from chalicelib.flows.new_identity import attempt_names
 
@@ -74,9 +74,9 @@ def test_of_any_other_text_what_people_know_stays(text: str, stem: str) -> None:
 @pytest.mark.parametrize("text", ODD, ids=ascii)
 def test_the_control_plane_takes_it_as_hostname_and_as_name(text: str) -> None:
     found = hostname_of(text)
-    assert msgspec.convert(found, Hostname) == found
+    assert msgspec.convert(found, Hostname, dec_hook=read_field) == found
     stem = next(attempt_names(ExchangeRequest(hostname=found)))
-    assert msgspec.convert(stem, Name) == stem
+    assert msgspec.convert(stem, Name, dec_hook=read_field) == stem
     assert found.partition(".")[0][-8:] in stem
     assert hostname_of(text) == found
     assert hostname_of(found) == found
