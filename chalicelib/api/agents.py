@@ -22,15 +22,18 @@ def list_agents(caller: Caller) -> Response:
     origin = caller.origin
     wanted = lists.paging(
         api.current_request, origin.organization, _LIST,
-        "environment", "status", "label", "name", parts=2,
+        "environment", "status", "label", "name", "exact_name", parts=2,
     )  # fmt: skip
+    if "name" in wanted.given and "exact_name" in wanted.given:
+        raise requests.bad_parameter("exact_name", "not together with name")
     page = agent_flow.page(
         origin.organization,
         agent_flow.AgentFilter(
             environments=lists.environments(caller, wanted.given),
             status=requests.one_of(wanted.given, "status", STATUSES),
             label=_label(wanted.given.get("label")),
-            name=_name(wanted.given.get("name")),
+            name=_name(wanted.given, "name"),
+            exact_name=_name(wanted.given, "exact_name"),
         ),
         start=wanted.start,
         limit=wanted.limit,
@@ -40,10 +43,11 @@ def list_agents(caller: Caller) -> Response:
     return wanted.answer("agents", [shapes.agent(found) for found in page.rows], page.next)
 
 
-def _name(given: str | None) -> str | None:
-    if given is not None and len(given) > LONGEST_NAME:
-        raise requests.bad_parameter("name", f"at most {LONGEST_NAME} characters")
-    return given
+def _name(given: dict[str, str], parameter: str) -> str | None:
+    name = given.get(parameter)
+    if name is not None and len(name) > LONGEST_NAME:
+        raise requests.bad_parameter(parameter, f"at most {LONGEST_NAME} characters")
+    return name
 
 
 def _label(given: str | None) -> tuple[str, str] | None:

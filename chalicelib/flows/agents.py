@@ -43,12 +43,17 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 class AgentFilter(msgspec.Struct, frozen=True):
-    """Which agents to list. `name` is the beginning of one; `label` a key and its value."""
+    """Which agents to list. `label` is a key and its value.
+
+    `name` is the beginning of a name; `exact_name` the whole one, without regard to case. An agent
+    that was revoked has its name until another one of its environment takes it.
+    """
 
     environments: list[str]
     status: str | None = None
     label: tuple[str, str] | None = None
     name: str | None = None
+    exact_name: str | None = None
 
 
 class UpdateAgentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,11 +94,15 @@ def page(
     """Agents by name, environment after environment."""
     # A filter may pass over many: a small page must not look at them one by one.
     size = limit if wanted.status is None and wanted.label is None else _MOST_AT_ONCE
-    listing = over_environments(
-        wanted.environments,
-        start,
-        Span(None, size, newest_first=False),
-        lambda name, part: agent_lists.listed(organization, name, part, wanted.name),
+    listing = (
+        _called(organization, wanted.environments, start, wanted.exact_name)
+        if wanted.exact_name is not None
+        else over_environments(
+            wanted.environments,
+            start,
+            Span(None, size, newest_first=False),
+            lambda name, part: agent_lists.listed(organization, name, part, wanted.name),
+        )
     )
     rows: list[Agent] = []
     seen = 0
@@ -108,6 +117,35 @@ def page(
                 shown = _with_machines(organization, rows, sees)
                 return Page(shown, Position(environment, str(identity.name_key)))
     return Page(_with_machines(organization, rows, sees), None)
+
+
+def _called(
+    organization: str, environments: list[str], start: Position | None, name: str
+) -> Iterator[tuple[str, AgentIdentityItem]]:
+    """The agents of one name, at most one an environment: two requests for 100 environments.
+
+    The reservations of names say which they are, so that no index is asked environment after
+    environment, and an agent is found as soon as it has enrolled.
+    """
+    left = iter(one for one in environments if start is None or one > start.environment)
+    while chunk := list(islice(left, _MOST_AT_ONCE)):
+        reserved = read_all(
+            [agent_identities.name_row(organization, environment, name) for environment in chunk]
+        )
+        holders = [
+            (environment, row.agent_id)
+            for environment, row in zip(chunk, reserved, strict=True)
+            if isinstance(row, AgentIdentityItem)
+        ]
+        if not holders:
+            continue
+        identities = read_all([agent_row(organization, agent) for _, agent in holders])
+        for (environment, _), row in zip(holders, identities, strict=True):
+            # It may have been renamed between the two requests, or have left the lists.
+            if isinstance(row, AgentIdentityItem) and agent_identities.is_called(
+                row, environment, name
+            ):
+                yield environment, row
 
 
 def _with_presence(

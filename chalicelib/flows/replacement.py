@@ -154,12 +154,13 @@ def _end_former(
 ) -> None:
     presence_writes.revoke_as_seen(transaction, former.presence, f"{_PART}presence")
     if former.name != names.folded(name):
-        agent_identities.release_name(
+        agent_identities.free_name(
             transaction,
             origin.organization,
             former.identity.agent_id,
             environment=str(former.identity.environment),
             name=str(former.identity.name),
+            now=origin.now,
             part=f"{_PART}name",
         )
     end(transaction, origin, former.identity, agent, reason=BY_MACHINE, token=token)

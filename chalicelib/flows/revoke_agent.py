@@ -121,10 +121,12 @@ def add_end(
     """Add an identity's end with its evidence; presence and machine are the caller's to add."""
     organization, agent = origin.organization, row.agent_id
     agent_identities.revoke(transaction, row, now=origin.now, forget=forget)
-    # The name is free for the host's next identity.
-    agent_identities.release_name(
-        transaction, organization, agent, environment=str(row.environment), name=str(row.name)
-    )
+    # The name is free for the host's next identity. An agent that leaves the lists leaves no trace.
+    where = {"environment": str(row.environment), "name": str(row.name)}
+    if forget:
+        agent_identities.release_name(transaction, organization, agent, **where)
+    else:
+        agent_identities.free_name(transaction, organization, agent, now=origin.now, **where)
     agent_revocations.put(
         transaction,
         organization,

@@ -52,7 +52,8 @@ class AgentIdentityItem(Table):
 
     - `org#agt`: an agent. `machine_fingerprint` is the HMAC of its host's machine id, `replaced_by`
       the agent that took its place.
-    - `org#env#name#…`: the reservation of a name.
+    - `org#env#name#…`: the reservation of a name. With `revoked_at` the name is free, and the row
+      says which agent had it last.
     - `org#machine#…`: the live `agents` of a machine, and whether it is `crowded`
       (`store/machines.py`).
     - `org#agt#facts`: what a host says about itself (`store/agent_facts.py`).
@@ -117,6 +118,16 @@ def _name_key(name: str, agent: str) -> str:
     return f"{names.folded(name)}#{agent}"
 
 
+def name_row(organization: str, environment: str, name: str) -> Key:
+    """Where the reservation of a name lives, and after it which agent had the name last."""
+    return AgentIdentityItem, _name_pk(organization, environment, name), None
+
+
+def is_called(row: AgentIdentityItem, environment: str, name: str) -> bool:
+    """Whether an agent's identity has this name in an environment, without regard to case."""
+    return row.environment == environment and row.name_key == _name_key(name, row.agent_id)
+
+
 def create(
     transaction: Transaction,
     organization: str,
@@ -175,7 +186,7 @@ def reserve_name(
         AgentIdentityItem(
             _name_pk(organization, environment, name), agent_id=agent, created_at=created_at
         ),
-        AgentIdentityItem.pk.does_not_exist() | own,
+        AgentIdentityItem.pk.does_not_exist() | own | AgentIdentityItem.revoked_at.exists(),
     )
 
 
@@ -193,6 +204,29 @@ def release_name(
         part,
         AgentIdentityItem(_name_pk(organization, environment, name)),
         AgentIdentityItem.agent_id == agent,
+    )
+
+
+def free_name(
+    transaction: Transaction,
+    organization: str,
+    agent: str,
+    *,
+    environment: str,
+    name: str,
+    now: int,
+    part: str = "released",
+) -> None:
+    """Add that the name of an agent which ends is free; refused where the agent does not hold it.
+
+    The row stays until another agent takes the name: it says which agent had it last.
+    """
+    item = AgentIdentityItem
+    transaction.update(
+        part,
+        item(_name_pk(organization, environment, name)),
+        [item.revoked_at.set(now)],
+        item.agent_id == agent,
     )
 
 

@@ -50,7 +50,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/api/v1/agents",
-        query=("environment", "status", "label", "name", "limit", "cursor"),
+        query=("environment", "status", "label", "name", "exact_name", "limit", "cursor"),
         ids_in_query={"environment": "env"},
     ),
     Route("GET", AGENT),

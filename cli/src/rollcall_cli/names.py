@@ -12,6 +12,7 @@ from rollcall_cli.text import clean
 
 _BODY: Final = "[0-9a-v]{20}"
 _SHOWN: Final = 5
+_EXACT: Final = "exact_name"
 _ENDED: Final = frozenset({"revoked", "expired", "deleted"})
 
 
@@ -80,11 +81,20 @@ class Names:
         Raises:
             CliError: several have it.
         """
-        rows = self._plane.all("agents", name=name, environment=environment)
-        found = _called(rows, name)
+        found = _called(self._agents_called(name, environment), name)
         if len(found) > 1:
             raise _ambiguous("agent", name, found, "agent_id")
         return found[0] if found else None
+
+    def _agents_called(self, name: str, environment: str | None) -> list[dict[str, Any]]:
+        """One question, however many environments there are."""
+        try:
+            return self._plane.all("agents", exact_name=name, environment=environment)
+        except CliError as error:
+            # A control plane from before that question lists the names that begin so.
+            if error.code != "query_invalid" or _EXACT not in error.line:
+                raise
+            return self._plane.all("agents", name=name, environment=environment)
 
     def title(self, collection: str, identifier: object) -> str:
         """An id's name for a table; the id itself where the name cannot be had.

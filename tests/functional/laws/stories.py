@@ -98,7 +98,7 @@ def agents_of(tenant: Tenant) -> list[str]:
 
 def names_of(tenant: Tenant) -> list[str]:
     """The names that are reserved in a tenant."""
-    rows = rows_of(tenant, "agent_identities")
+    rows = [row for row in rows_of(tenant, "agent_identities") if "revoked_at" not in row]
     return sorted(row["pk"]["S"].split("#name#")[1] for row in rows if "#name#" in row["pk"]["S"])
 
 

@@ -72,7 +72,12 @@ def observed(snapshot: Snapshot) -> Rendered:
             for row in identities
             if "status" in row
         },
-        "names": {row["pk"]: row["agent_id"] for row in identities if "#name#" in row["pk"]},
+        "names": {
+            row["pk"]: row["agent_id"]
+            for row in identities
+            # With a time of revocation the name is free, and says only who had it.
+            if "#name#" in row["pk"] and "revoked_at" not in row
+        },
         "presence": {
             row["pk"]: _presence(row) for row in snapshot.rows("agent_presence") if "s" in row
         },

@@ -169,3 +169,25 @@ def test_a_length_of_time_is_read(text: str, length: int) -> None:
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(CliError):
         seconds(text, "--ttl")
+
+
+def test_an_agents_name_is_one_question_about_the_whole_name(machine: Machine) -> None:
+    machine.plane.on("GET /agents", listed("agents", agent()))
+    machine.plane.on(f"GET /agents/{agent()['agent_id']}", ok(agent()))
+    assert machine.run("agent", "show", "web-1").code == 0
+    (asked,) = machine.plane.asked("GET /agents")
+    assert asked.url.params["exact_name"] == "web-1"
+    assert "name" not in asked.url.params
+
+
+def test_a_control_plane_that_does_not_know_that_question_is_asked_for_beginnings(
+    machine: Machine,
+) -> None:
+    unknown = problem(
+        400, "query_invalid", errors=[{"path": "exact_name", "message": "unknown parameter"}]
+    )
+    machine.plane.on("GET /agents", unknown, listed("agents", agent("web-10"), agent(number=2)))
+    machine.plane.on(f"GET /agents/agt_{2:020}", ok(agent(number=2)))
+    assert machine.run("agent", "show", "web-1", "--json").json()["agent_id"].endswith("2")
+    machine.plane.on("GET /agents", problem(400, "query_invalid", errors=[]))
+    assert machine.run("agent", "show", "web-1").code == 1
