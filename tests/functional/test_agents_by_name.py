@@ -88,7 +88,7 @@ def test_a_page_goes_on_where_the_one_before_ended(tenant: Tenant) -> None:
         hosts.add(enroll(tenant, "web-1", within=environment(tenant, name)).agent_id)
     seen: list[str] = []
     path = "/agents?exact_name=web-1&limit=2"
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         answer = tenant.call("GET", f"{path}{cursor}").body
         seen += [row["agent_id"] for row in answer["agents"]]

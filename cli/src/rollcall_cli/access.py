@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from rollcall_cli.exits import CliError, ExitCode, usage
-from rollcall_cli.logins import Logins
+from rollcall_cli.logins import CREDENTIAL, URL, Logins
 from rollcall_cli.secret import Secret, operator_credential
 from rollcall_cli.urls import check_base_url
-
-URL: Final = "ROLLCALL_API_BASE_URL"
-CREDENTIAL: Final = "ROLLCALL_CREDENTIAL"
 
 
 @dataclass(frozen=True)

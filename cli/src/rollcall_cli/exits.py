@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a finished command says to whoever started it."""
+    """What a finished command says to the script that started it."""
 
     OK = 0
     REFUSED = 1
@@ -17,7 +17,9 @@ class ExitCode(IntEnum):
     TIMED_OUT = 6
     ENDED_BADLY = 7
     DEFECT = 70
+    LOCAL_FAILURE = 74
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
 
 
 class CliError(Exception):

@@ -45,7 +45,7 @@ def write_private(path: Path, content: Iterable[bytes]) -> None:
 
 
 def is_widely_readable(path: Path) -> bool:
-    """Tell whether somebody other than the owner may touch the file."""
+    """Tell whether others than the owner may touch the file."""
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
     except OSError:

@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from rollcall_client.arguments import credential_family
+
 from rollcall_cli.exits import usage
 
 SESSION_PREFIX: Final = "rcs_"
 PERSONAL_TOKEN_PREFIX: Final = "rcp_"  # noqa: S105 - the public part of a credential
 ORGANIZATION_KEY_PREFIX: Final = "rco_"
 _FAMILIES: Final = (SESSION_PREFIX, PERSONAL_TOKEN_PREFIX, ORGANIZATION_KEY_PREFIX)
+_QUOTES: Final = frozenset("'\"`\u2018\u2019\u201c\u201d\u00ab")
 _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{1,4096}")
 
 
@@ -40,10 +43,27 @@ def operator_credential(raw: str, source: str) -> Secret:
         CliError: it is none.
     """
     text = raw.strip()
-    if not text.startswith(_FAMILIES) or _CREDENTIAL.fullmatch(text) is None:
-        raise usage(
-            f"What {source} holds is no credential of an operator: they start with "
-            f"{PERSONAL_TOKEN_PREFIX} (personal API token) or {ORGANIZATION_KEY_PREFIX} "
-            "(organization key)."
-        )
-    return Secret(text)
+    if is_credential(text):
+        return Secret(text)
+    takes = (
+        f"It takes one that starts with {PERSONAL_TOKEN_PREFIX} (personal API token) or "
+        f"{ORGANIZATION_KEY_PREFIX} (organization key)."
+    )
+    family = credential_family(text)
+    if text.startswith(_FAMILIES):
+        why = "a credential with a character in it that none has, such as a quote or a blank"
+        takes = "Next: copy it again, whole and alone."
+    elif text[:1] in _QUOTES:
+        why, takes = "a text in quotes", "Next: leave the quotes out."
+    else:
+        why = family or "no credential of an operator"
+    raise usage(f"{source} holds {why}. {takes}")
+
+
+def is_credential(text: object) -> bool:
+    """Whether a text has the form of an operator's credential, and can stand in a header."""
+    return (
+        isinstance(text, str)
+        and text.startswith(_FAMILIES)
+        and _CREDENTIAL.fullmatch(text) is not None
+    )

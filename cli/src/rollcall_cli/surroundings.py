@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +18,10 @@ from rollcall_cli.http import Connection
 from rollcall_cli.logins import Logins
 from rollcall_cli.names import Names
 from rollcall_cli.private_files import is_widely_readable
-from rollcall_cli.screen import Screen
+from rollcall_cli.screen import Screen, own_streams
 from rollcall_cli.secret import Secret
 
 PATIENCE_SECONDS = 30.0
-
-
-def _own_screen() -> Screen:
-    return Screen(sys.stdin, sys.stdout, sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class Surroundings:
     """The process's own, or a test's."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    screen: Screen = field(default_factory=_own_screen)
+    screen: Screen = field(default_factory=own_streams)
     clock: Clock = field(default_factory=SystemClock)
     transport: httpx.BaseTransport | None = None
     patience: float = PATIENCE_SECONDS
@@ -55,7 +50,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Operator:
-    """What a command of somebody who is logged in works with."""
+    """What a command works with for the operator who is logged in."""
 
     plane: ControlPlane
     names: Names
@@ -88,7 +83,7 @@ def operator(context: typer.Context) -> AbstractContextManager[Operator]:
 def operator_of(around: Surroundings) -> Iterator[Operator]:
     """The same, for surroundings that are at hand."""
     logins = around.logins
-    if is_widely_readable(logins.path):
+    if logins.path is not None and is_widely_readable(logins.path):
         around.screen.note(
             f"warning: {logins.path} can be read by others. Next: chmod 600 {logins.path}"
         )

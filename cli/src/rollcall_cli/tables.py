@@ -115,7 +115,10 @@ def _draw(headings: list[str], cells: list[list[str]], screen: Screen) -> None:
     console = Console(file=screen.stdout, highlight=False)
     # A narrow terminal folds lines by itself; rich would cut them.
     console.width = max(console.width, sum(least) + _GAP * len(least))
-    console.print(table)
+    # Captured: rich would end the process by itself where the terminal is gone.
+    with console.capture() as drawn:
+        console.print(table)
+    screen.result(drawn.get().rstrip("\n"))
 
 
 def _narrowest(column: Sequence[str]) -> int:

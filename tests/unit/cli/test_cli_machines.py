@@ -60,7 +60,7 @@ def test_a_replacement_is_confirmed_by_names(machine: Machine) -> None:
     machine.plane.on(route, ok(agent("db-1")))
 
     def by_name(request: Any) -> Any:
-        name = request.url.params["name"]
+        name = request.url.params["exact_name"]
         return listed(
             "agents", agent("new" if name == "new" else "old", number=1 + (name != "new"))
         )

@@ -9,8 +9,9 @@ import typer
 from rollcall_cli import access, surroundings
 from rollcall_cli.control_plane import ControlPlane, api_path
 from rollcall_cli.exits import usage
+from rollcall_cli.handing_over import Undo, place_for_secret
 from rollcall_cli.http import Call
-from rollcall_cli.lists import check_output, hand_over, show_list, show_one
+from rollcall_cli.lists import show_list, show_one
 from rollcall_cli.names import checked_id
 from rollcall_cli.options import (
     DEFAULT_LIMIT,
@@ -59,9 +60,15 @@ def create(
         roles = pairs(project, "--project")
         if roles:
             body["projects"] = {operator.names.project(key): roles[key] for key in roles}
-        check_output(output)
-        made = operator.plane.create("invitations", body=body)
-        hand_over(operator, made, SECRET, output=output, as_json=as_json)
+        with place_for_secret(operator.screen, output) as place:
+            made = operator.plane.create("invitations", body=body)
+            identifier = str(made.get("invitation_id"))
+            undo = Undo(
+                identifier,
+                lambda: operator.plane.delete("invitations", identifier),
+                f"rollcall invite revoke {identifier}",
+            )
+            place.hand_over(made, SECRET, undo=undo, as_json=as_json)
         if not as_json:
             operator.screen.note(
                 f"{made.get('invitation_id')}: until {cell(made.get('expires_at'))}. The secret "
@@ -155,15 +162,15 @@ def _accept(plane: ControlPlane, body: dict[str, Any]) -> dict[str, Any]:
 def _secrets(screen: Screen, *, from_stdin: bool, password: bool) -> tuple[str, str]:
     """The invitation, and the password of the account to be made."""
     if from_stdin:
-        invitation = screen.stdin.readline().strip()
-        chosen = screen.stdin.readline().removesuffix("\n").removesuffix("\r")
+        invitation = screen.read_line().strip()
+        chosen = screen.read_line().removesuffix("\n").removesuffix("\r")
     elif screen.can_ask:
         invitation = screen.ask_secret("Invitation (rci_…)").strip()
         chosen = screen.ask_secret("Password to be") if password else ""
         if password and screen.ask_secret("The same again") != chosen:
             raise usage("The two passwords differ.")
     else:
-        raise usage("Nobody can be asked here. Next: give --stdin.")
+        raise usage("There is no terminal to ask at. Next: give --stdin.")
     if not invitation or (password and not chosen):
         raise usage("The invitation or the password is missing.")
     return invitation, chosen

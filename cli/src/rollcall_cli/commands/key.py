@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from rollcall_cli import surroundings
-from rollcall_cli.lists import check_output, hand_over, show_list
+from rollcall_cli.handing_over import Undo, place_for_secret
+from rollcall_cli.lists import show_list
 from rollcall_cli.options import (
     DEFAULT_LIMIT,
     All,
@@ -43,10 +44,18 @@ def create(
     body: dict[str, Any] = {"name": name, "scopes": scope}
     if ttl is not None:
         body["ttl_seconds"] = seconds(ttl, "--ttl")
-    with surroundings.operator(context) as operator:
-        check_output(output)
+    with (
+        surroundings.operator(context) as operator,
+        place_for_secret(operator.screen, output) as place,
+    ):
         made = operator.plane.create("organization-keys", body=body)
-        hand_over(operator, made, SECRET, output=output, as_json=as_json)
+        identifier = str(made.get("organization_key_id"))
+        undo = Undo(
+            identifier,
+            lambda: operator.plane.delete("organization-keys", identifier),
+            f"rollcall key revoke {identifier}",
+        )
+        place.hand_over(made, SECRET, undo=undo, as_json=as_json)
         if not as_json:
             _explain(operator, made)
 
@@ -94,9 +103,14 @@ def rotate(
         identifier = operator.names.key(key)
         question = f"Rotate {key} ({identifier})? The old secret ends after {overlap}."
         operator.screen.confirm(question, yes=yes)
-        check_output(output)
-        made = operator.plane.create("organization-keys", identifier, "rotate", body=body)
-        hand_over(operator, made, SECRET, output=output, as_json=as_json)
+        with place_for_secret(operator.screen, output) as place:
+            made = operator.plane.create("organization-keys", identifier, "rotate", body=body)
+            # The new secret cannot be ended alone, and its key is in use.
+            lost = (
+                f"The new secret of {identifier} reached no one; the old one ends after {overlap}. "
+                f"Next: rollcall key rotate {identifier}"
+            )
+            place.hand_over(made, SECRET, undo=Undo(identifier, None, lost), as_json=as_json)
         if made.get("ended_secret_early"):
             operator.screen.note("warning: a secret from before was still good; it is no more.")
         if not as_json:

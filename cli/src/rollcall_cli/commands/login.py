@@ -9,8 +9,9 @@ import typer
 from rollcall_cli import access, surroundings
 from rollcall_cli.control_plane import api_path
 from rollcall_cli.exits import CliError, ExitCode, usage
+from rollcall_cli.handing_over import Undo
 from rollcall_cli.http import Call
-from rollcall_cli.logins import Login
+from rollcall_cli.logins import CREDENTIAL, Login
 from rollcall_cli.names import Names, is_id
 from rollcall_cli.options import AsJson
 from rollcall_cli.secret import Secret
@@ -46,9 +47,10 @@ def login(
     """Log in with username and password; the session is kept for 24 hours."""
     around = surroundings.of(context)
     base = access.base_url(url, around.environ, around.logins)
+    around.logins.check_writable()
     password = _password_of_stdin(around) if password_stdin else None
     if (username is None or password is None) and not around.screen.can_ask:
-        raise usage("Nobody can be asked here. Next: give --username and --password-stdin.")
+        raise usage("There is no terminal to ask at. Next: give --username and --password-stdin.")
     username = username or around.screen.ask(f"Username at {base}")
     if password is None:
         password = around.screen.ask_secret(f"Password of {username}")
@@ -71,7 +73,7 @@ def logout(context: typer.Context, *, as_json: AsJson = False) -> None:
     found = around.logins.find(url)
     answer: dict[str, Any] = {}
     if found is not None:
-        # First what somebody at this machine could use; the control plane ends it by itself, later.
+        # First what others at this machine could use; the control plane ends it by itself, later.
         around.logins.forget(url)
         answer = _end(around, url, found)
     if as_json:
@@ -110,10 +112,8 @@ def switch(
 ) -> None:
     """Work in another of your organizations from now on."""
     around = surroundings.of(context)
-    if around.environ.get(access.CREDENTIAL):
-        raise usage(
-            f"{access.CREDENTIAL} is bound to its organization. Next: unset it, and log in."
-        )
+    if around.environ.get(CREDENTIAL):
+        raise usage(f"{CREDENTIAL} is bound to its organization. Next: unset it, and log in.")
     url = access.base_url(None, around.environ, around.logins)
     answer = _switched(around, url, organization)
     if answer is None:
@@ -128,6 +128,7 @@ def _switched(around: Surroundings, url: str, organization: str) -> dict[str, An
     if found is None:
         access.find_access(around.environ, around.logins)  # says what to do
         return None
+    around.logins.check_writable()
     with around.plane(url, found.session) as plane:
         wanted = Names(plane).organization(organization)
         if wanted == found.organization:
@@ -144,15 +145,18 @@ def _keep(around: Surroundings, url: str, answer: dict[str, Any], username: str 
             "The answer holds no session. Next: check the URL, its stage included.",
             ExitCode.UNREACHABLE,
         )
-    around.logins.keep(
-        Login(
-            url,
-            Secret(secret),
-            username=username,
-            organization=_text(answer, "organization"),
-            expires_at=_text(answer, "session_expires_at"),
-        )
+    made = Login(
+        url,
+        Secret(secret),
+        username=username,
+        organization=_text(answer, "organization"),
+        expires_at=_text(answer, "session_expires_at"),
     )
+    try:
+        around.logins.keep(made)
+    except CliError as error:
+        undo = Undo("The session", lambda: _end(around, url, made), "rollcall session list")
+        raise CliError(f"{error.line}\n{undo.do()}", ExitCode.LOCAL_FAILURE) from error
 
 
 def _say(around: Surroundings, what: str, answer: dict[str, Any], *, as_json: bool) -> None:
@@ -165,7 +169,7 @@ def _say(around: Surroundings, what: str, answer: dict[str, Any], *, as_json: bo
 
 
 def _password_of_stdin(around: Surroundings) -> str:
-    text = around.screen.stdin.read()
+    text = around.screen.read_all()
     # The line's end is the shell's; all else may be part of the password.
     password = text.removesuffix("\n").removesuffix("\r")
     if not password:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from rollcall_cli import surroundings
-from rollcall_cli.lists import check_output, hand_over, show_list
+from rollcall_cli.handing_over import Undo, place_for_secret
+from rollcall_cli.lists import show_list
 from rollcall_cli.options import (
     DEFAULT_LIMIT,
     All,
@@ -37,10 +38,18 @@ def create(
 ) -> None:
     """Make a personal API token. Its secret is shown this once, alone on stdout."""
     body = {"name": name, "scopes": scope, "ttl_seconds": seconds(ttl, "--ttl")}
-    with surroundings.operator(context) as operator:
-        check_output(output)
+    with (
+        surroundings.operator(context) as operator,
+        place_for_secret(operator.screen, output) as place,
+    ):
         made = operator.plane.create("me", "tokens", body=body)
-        hand_over(operator, made, SECRET, output=output, as_json=as_json)
+        identifier = str(made.get("personal_token_id"))
+        undo = Undo(
+            identifier,
+            lambda: operator.plane.delete("me", "tokens", identifier),
+            f"rollcall personal-token revoke {identifier}",
+        )
+        place.hand_over(made, SECRET, undo=undo, as_json=as_json)
         if not as_json:
             operator.screen.note(
                 f"{made.get('personal_token_id')}: until {cell(made.get('expires_at'))}. "

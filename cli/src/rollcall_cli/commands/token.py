@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,8 @@ from rollcall_cli import minting, surroundings
 from rollcall_cli.commands import job
 from rollcall_cli.completion import complete_environment
 from rollcall_cli.exits import usage
-from rollcall_cli.lists import check_output, hand_over, show_list, show_one
+from rollcall_cli.handing_over import place_for_secret
+from rollcall_cli.lists import show_list, show_one
 from rollcall_cli.names import token_id
 from rollcall_cli.options import (
     DEFAULT_LIMIT,
@@ -28,7 +31,7 @@ from rollcall_cli.options import (
     seconds,
 )
 from rollcall_cli.surroundings import Operator
-from rollcall_cli.tables import Column, as_line, cell
+from rollcall_cli.tables import Column, as_document, as_line, cell
 from rollcall_cli.waiting import Waiting
 from rollcall_cli.watching import Hosts, watch_token
 
@@ -90,9 +93,18 @@ def mint(
     }
     with surroundings.operator(context) as operator:
         body["environment"] = operator.names.environment(environment)
-        check_output(output)
-        minted = minting.mint(operator, body)
-        _hand_over(operator, minted, output, as_json=as_json, a_line=watch)
+        with place_for_secret(operator.screen, output) as place:
+            minted = minting.mint(operator, body)
+            # The secret first: whatever comes after it may fail.
+            place.hand_over(
+                minted,
+                "token",
+                undo=minting.undo(operator, minted),
+                as_json=as_json,
+                form=as_line if watch else as_document,
+            )
+        if not as_json:
+            _explain(operator, minted, output)
         if watch:
             tell = operator.screen.result if as_json else operator.screen.note
             hosts = Hosts(operator, tell, as_json=as_json)
@@ -174,34 +186,32 @@ def revoke(
         job.check_done(revoked.get("job") or {})
 
 
-def _hand_over(
-    operator: Operator,
-    minted: dict[str, Any],
-    output: Path | None,
-    *,
-    as_json: bool,
-    a_line: bool,
-) -> None:
-    """The secret first: whatever comes after it may fail."""
-    if as_json and a_line:
-        kept = hand_over(operator, minted, "token", output=output, line=as_line)
-    else:
-        kept = hand_over(operator, minted, "token", output=output, as_json=as_json)
-    if not as_json:
-        _explain(operator, minted, kept)
-
-
 def _explain(operator: Operator, minted: dict[str, Any], kept: Path | None) -> None:
+    """Say what comes next, as lines that can be pasted; the secret is in none of them."""
     uses = int(minted["max_uses"])
     hosts = "one host" if uses == 1 else f"{uses} hosts"
-    secret = f" < {kept}" if kept else "   (paste the secret, then Enter and Ctrl-D)"
+    once = "" if kept else " The secret is shown this once."
     operator.screen.note(
-        f"{minted['enrollment_token_id']}: for {hosts}, until {cell(minted['expires_at'])}. "
-        "The secret is shown this once.\n"
-        f"On the host: rollcall-agent enroll --url {operator.url} --token-stdin{secret}\n"
-        "Or, where there is no agent yet (it asks for the secret at the terminal):\n"
-        f"  curl -fsSL {operator.url}/install/install.sh | sudo bash"
+        f"{minted['enrollment_token_id']}: for {hosts}, until {cell(minted['expires_at'])}.{once}"
     )
+    script = f"curl -fsSL {shlex.quote(operator.url + '/install/install.sh')} | sudo bash"
+    enroll = f"rollcall-agent enroll --url {shlex.quote(operator.url)}"
+    if kept:
+        # Absolute: the lines are pasted in another folder, or on another machine.
+        file = shlex.quote(os.path.abspath(kept))  # noqa: PTH100 - a link in the path stays one
+        operator.screen.note(
+            "Next, on the host (on another machine: copy the file to the same place first):\n"
+            f"  {script} -s -- --token-file {file}\n"
+            "Where the agent is installed already:\n"
+            f"  sudo {enroll} --token-file {file}"
+        )
+    else:
+        operator.screen.note(
+            "Next, on the host; it asks for the secret at the terminal:\n"
+            f"  {script}\n"
+            "Where the agent is installed already (paste the secret, then Enter and Ctrl-D):\n"
+            f"  sudo {enroll} --token-stdin"
+        )
     key = minted.get("agent_release_key_sha256")
     if key:
         operator.screen.note(f"What it installs is signed by the key {cell(key)} (SHA-256).")
