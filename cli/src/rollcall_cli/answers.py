@@ -21,12 +21,14 @@ class NoAnswerError(Exception):
     Args:
         reason: what happened.
         sent: whether the request may have arrived.
+        lasts: whether another attempt would fail in the same way.
     """
 
-    def __init__(self, reason: str, *, sent: bool = True) -> None:
+    def __init__(self, reason: str, *, sent: bool = True, lasts: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+        self.lasts = lasts
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ class Answer:
         body: the JSON object, or None where the body was anything else.
         problem: whether the body says of itself that it is problem details; a proxy's page is not.
         retry_after: seconds that the server asks to wait for.
+        clock_skew: seconds that the server's clock is ahead of this machine's; negative where it is
+            behind; None where the server did not say.
     """
 
     status: int
     body: dict[str, Any] | None = None
     problem: bool = False
     retry_after: float | None = None
+    clock_skew: float | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -70,7 +75,11 @@ class Answer:
 
 
 def read_answer(
-    status: int, content_type: str, content: bytes, retry_after: float | None
+    status: int,
+    content_type: str,
+    content: bytes,
+    retry_after: float | None,
+    clock_skew: float | None = None,
 ) -> Answer:
     """Build an answer from the parts of an HTTP response."""
     try:
@@ -80,7 +89,26 @@ def read_answer(
         parsed = None
     body = parsed if isinstance(parsed, dict) else None
     problem = content_type.split(";", maxsplit=1)[0].strip().lower() == PROBLEM_TYPE
-    return Answer(status, body, problem, retry_after)
+    return Answer(status, body, problem, retry_after, clock_skew)
+
+
+def measure_skew(date: str | None, began: float, ended: float) -> float | None:
+    """Compare the server's clock with this machine's.
+
+    Args:
+        date: the Date header, which knows whole seconds.
+        began: the wall clock when the request was sent.
+        ended: the wall clock when the answer was there.
+
+    Returns:
+        Seconds that the server is ahead, at least; None where it did not say.
+    """
+    moment = _http_date(date or "")
+    if moment is None:
+        return None
+    if moment > ended:
+        return moment - ended
+    return min(moment + 1.0 - began, 0.0)
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
@@ -99,10 +127,14 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         # A longer number is over the bound anyway, and int() refuses absurd ones.
         return min(float(text[:12]), LONGEST_RETRY_AFTER)
+    moment = _http_date(text)
+    return None if moment is None else min(max(moment - now, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _http_date(text: str) -> float | None:
+    """An HTTP date in seconds since the epoch; None where it is none."""
     try:
         date = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return min(max(date.timestamp() - now, 0.0), LONGEST_RETRY_AFTER)
+    return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()

@@ -21,6 +21,9 @@ _LONGEST_WAIT: Final = 8.0
 # What says of itself that nothing was done; other failures leave open whether something was.
 _NOTHING_DONE: Final = frozenset({"contention"})
 _TOO_MANY: Final = 429
+# Seconds. Less than this changes no decision that a person takes.
+LARGEST_SKEW: Final = 60.0
+SKEW: Final = "clock skew"
 
 
 def api_path(*parts: str) -> str:
@@ -50,16 +53,24 @@ class ControlPlane:
         clock: for waits and deadlines.
         patience: seconds to keep trying while it cannot answer.
         rng: spreads the waits of many scripts.
+        warned: what this command has warned of, which is not said again.
     """
 
     def __init__(
-        self, connection: Connection, screen: Screen, clock: Clock, patience: float, rng: Random
+        self,
+        connection: Connection,
+        screen: Screen,
+        clock: Clock,
+        patience: float,
+        rng: Random,
+        warned: set[str],
     ) -> None:
         self.connection = connection
         self._screen = screen
         self._clock = clock
         self._patience = patience
         self._rng = rng
+        self._warned = warned
 
     def get(self, *parts: str, **query: str | None) -> dict[str, Any]:
         """Read one thing.
@@ -132,12 +143,26 @@ class ControlPlane:
             except NoAnswerError as failure:
                 self._wait(failure, attempt, left, repeatable=not once or not failure.sent)
                 continue
+            self._warn_of_skew(answer)
             if answer.succeeded and answer.body is not None:
                 return answer.body
             if not answer.is_transient:
                 raise refusal(answer)
             self._wait(answer, attempt, left, repeatable=not once or _was_not_done(answer))
         raise AssertionError("unreachable: it counts without end")
+
+    def _warn_of_skew(self, answer: Answer) -> None:
+        """Say once a command that this machine's clock is wrong: what it counts from is, too."""
+        skew = answer.clock_skew or 0.0
+        if abs(skew) < LARGEST_SKEW or SKEW in self._warned:
+            return
+        self._warned.add(SKEW)
+        way = "behind" if skew > 0 else "ahead of"
+        self._screen.note(
+            f"warning: this machine's clock is {_length(abs(skew))} {way} the control plane's. "
+            "Lengths of time such as `--since 1h` count from it, and what it shows as past may "
+            "be still to come. Next: set the clock."
+        )
 
     def _wait(
         self, failure: NoAnswerError | Answer, attempt: int, left: float, *, repeatable: bool
@@ -154,7 +179,8 @@ class ControlPlane:
                 ExitCode.UNREACHABLE,
                 code=code,
             )
-        if left <= 0 or asked > left:
+        lasts = isinstance(failure, NoAnswerError) and failure.lasts
+        if lasts or left <= 0 or asked > left:
             waits = f"\nIt asks to wait {asked:.0f} s." if asked > max(left, 0.0) else ""
             raise CliError(f"{said}{waits}", ExitCode.UNREACHABLE, code=code)
         ceiling = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt, 16))
@@ -162,6 +188,14 @@ class ControlPlane:
         delay = min(asked + self._rng.uniform(0.0, ceiling), left)
         self._screen.note(f"{said.splitlines()[0]} Trying again in {delay:.1f} s.")
         self._clock.sleep(delay)
+
+
+def _length(seconds: float) -> str:
+    """A length of time as people say it, in the largest unit of which there are two."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _was_not_done(answer: Answer) -> bool:

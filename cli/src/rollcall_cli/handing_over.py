@@ -120,7 +120,11 @@ def place_for_secret(screen: Screen, output: Path | None) -> Iterator[Place]:
         CliError: a secret cannot be written there; nothing was made.
     """
     if output is None:
-        screen.check_output()
+        try:
+            screen.check_output()
+        except OutputError as error:
+            line = f"{error.line} Nothing was made."
+            raise CliError(line, ExitCode.LOCAL_FAILURE) from error
         yield Place(screen, None, None)
         return
     descriptor = _reserve(output)

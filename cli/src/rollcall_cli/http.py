@@ -13,10 +13,17 @@ import httpx
 from rollcall_client.proxies import Routed, UnusableProxyError
 
 from rollcall_cli import __version__
-from rollcall_cli.answers import Answer, NoAnswerError, parse_retry_after, read_answer
+from rollcall_cli.answers import (
+    Answer,
+    NoAnswerError,
+    measure_skew,
+    parse_retry_after,
+    read_answer,
+)
 from rollcall_cli.clock import Clock
 from rollcall_cli.exits import usage
 from rollcall_cli.secret import Secret
+from rollcall_cli.tls_errors import certificate_reason
 from rollcall_cli.urls import check_download_url
 
 CONNECT_SECONDS: Final = 10.0
@@ -40,7 +47,7 @@ class Connection:
 
     Args:
         base_url: checked already.
-        credential: sent with every call to it, and to nobody else.
+        credential: sent with every call to it, and nowhere else.
         clock: for deadlines.
         transport: what a test puts in the network's place.
     """
@@ -88,6 +95,7 @@ class Connection:
             headers["Content-Type"] = "application/json"
             content = json.dumps(call.body).encode()
         seconds = min(seconds, ANSWER_SECONDS)
+        began = self._clock.now()
         with _naming_errors():
             request = self._http.build_request(
                 call.method,
@@ -102,9 +110,11 @@ class Connection:
                 body = self._read(response, self._clock.monotonic() + seconds)
             finally:
                 response.close()
-        retry_after = parse_retry_after(response.headers.get("Retry-After"), self._clock.now())
+        ended = self._clock.now()
+        retry_after = parse_retry_after(response.headers.get("Retry-After"), ended)
+        skew = measure_skew(response.headers.get("Date"), began, ended)
         content_type = response.headers.get("Content-Type", "")
-        return read_answer(response.status_code, content_type, body, retry_after)
+        return read_answer(response.status_code, content_type, body, retry_after, skew)
 
     def download(self, url: str) -> Iterator[bytes]:
         """Fetch a presigned address, block by block. The credential is not part of this.
@@ -160,7 +170,9 @@ def _naming_errors() -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, UnicodeError) as error:
-        raise NoAnswerError(_reason(error), sent=False) from error
+        certificate = certificate_reason(error)
+        lasts = certificate is not None
+        raise NoAnswerError(certificate or _reason(error), sent=False, lasts=lasts) from error
     except httpx.HTTPError as error:
         raise NoAnswerError(_reason(error)) from error
 
@@ -169,7 +181,7 @@ def _reason(error: Exception) -> str:
     """Name a network error without quoting it: its text may hold the URL or a header."""
     reasons: tuple[tuple[type[Exception], str], ...] = (
         (httpx.ConnectTimeout, "no connection in time"),
-        (httpx.ConnectError, "no connection (name, network, or TLS certificate)"),
+        (httpx.ConnectError, "no connection (name, network, or TLS)"),
         (httpx.ReadTimeout, "no answer in time"),
         (httpx.WriteTimeout, "the request could not be sent in time"),
         (httpx.ProxyError, "the proxy refused"),

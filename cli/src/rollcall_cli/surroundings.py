@@ -33,6 +33,7 @@ class Surroundings:
     clock: Clock = field(default_factory=SystemClock)
     transport: httpx.BaseTransport | None = None
     patience: float = PATIENCE_SECONDS
+    warned: set[str] = field(default_factory=set)
 
     @property
     def logins(self) -> Logins:
@@ -45,7 +46,7 @@ class Surroundings:
         connection = Connection(url, credential, clock=self.clock, transport=self.transport)
         with closing(connection):
             rng = random.SystemRandom()
-            yield ControlPlane(connection, self.screen, self.clock, self.patience, rng)
+            yield ControlPlane(connection, self.screen, self.clock, self.patience, rng, self.warned)
 
 
 @dataclass(frozen=True)

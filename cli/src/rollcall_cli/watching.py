@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from rollcall_cli.clock import rfc3339
 from rollcall_cli.exits import CliError, ExitCode
+from rollcall_cli.quarantines import why_quarantined
 from rollcall_cli.surroundings import Operator
 from rollcall_cli.tables import as_line, cell
 from rollcall_cli.text import clean
 from rollcall_cli.waiting import Waiting
 
 ONLINE: Final = "online"
+QUARANTINED: Final = "quarantined"
 _ENDED: Final = frozenset({"revoked"})
 Tell = Callable[[str], None]
 
@@ -41,7 +43,10 @@ class Hosts:
         if self._as_json:
             self._tell(as_line(agent))
         else:
-            change = status if before is None else f"{before} -> {status}"
+            why = why_quarantined(agent) if status == QUARANTINED else None
+            change = (status if before is None else f"{before} -> {status}") + (
+                f" {why}" if why else ""
+            )
             time = cell(rfc3339(self._operator.clock.now()))
             self._tell(f"{time}  {name}  {agent_id}  {change}")
         if status in _ENDED:

@@ -21,6 +21,7 @@ from rollcall_cli.options import (
     Note,
     Yes,
 )
+from rollcall_cli.quarantines import copies_of, why_quarantined
 from rollcall_cli.surroundings import Operator
 from rollcall_cli.tables import Column
 
@@ -79,6 +80,8 @@ def show(
     """Show an agent."""
     with surroundings.operator(context) as operator:
         found = operator.plane.get("agents", operator.agent_id(agent, environment))
+        if not as_json and (why := why_quarantined(found)) is not None:
+            found = {**found, "quarantine": why, "copies": copies_of(found)}
         show_one(operator, found, as_json=as_json)
 
 

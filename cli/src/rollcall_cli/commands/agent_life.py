@@ -10,10 +10,13 @@ from rollcall_cli import surroundings
 from rollcall_cli.exits import usage
 from rollcall_cli.lists import show_one
 from rollcall_cli.options import Agent, AsJson, Environment, Note, Yes
+from rollcall_cli.quarantines import copies_of, why_quarantined
 from rollcall_cli.surroundings import Operator
+from rollcall_cli.tables import cell
 from rollcall_cli.text import clean
 
-DECISIONS = ("keep", "split")
+SPLIT = "split"
+DECISIONS = ("keep", SPLIT)
 
 
 def add_to(agents: typer.Typer) -> None:
@@ -63,13 +66,12 @@ def release(
     """End an agent's quarantine."""
     if decision not in DECISIONS:
         raise usage("An agent is released with keep or with split.")
-    if instance is not None and decision != "split":
+    if instance is not None and decision != SPLIT:
         raise usage("--instance goes with split.")
     with surroundings.operator(context) as operator:
         agent_id = operator.agent_id(agent, environment)
         if not yes:
-            split = (instance or "") if decision == "split" else None
-            _show_copies(operator, operator.plane.get("agents", agent_id), split)
+            _show_quarantine(operator, operator.plane.get("agents", agent_id), decision, instance)
         operator.screen.confirm(f"Release {agent} ({agent_id}): {decision}?", yes=yes)
         body = {"decision": decision, "instance": instance, "note": note}
         given = {name: value for name, value in body.items() if value is not None}
@@ -91,24 +93,29 @@ def rotate_key(
         _say(operator, changed, "is to rotate its key with its next beat", as_json=as_json)
 
 
-def _show_copies(operator: Operator, agent: dict[str, Any], split: str | None) -> None:
-    """Show the copies, and which of them gets an identity of its own.
+def _show_quarantine(
+    operator: Operator, agent: dict[str, Any], decision: str, instance: str | None
+) -> None:
+    """Show why an agent is quarantined, its copies, and which one gets an identity of its own.
 
-    Args:
-        operator: who asks.
-        agent: with its copies, the newer one first.
-        split: the copy that was named, empty where none was; None where none is split off.
+    Raises:
+        CliError: a copy shall be split off, and there is none.
     """
-    copies = (agent.get("quarantine") or {}).get("copies") or ()
+    why = why_quarantined(agent)
+    if why is not None:
+        operator.screen.note(f"{clean(str(agent.get('name')), 80)} is quarantined {why}.")
+    copies = copies_of(agent)
+    if decision == SPLIT and why is not None and not copies:
+        raise usage("No copy of it was seen that could be split off. Next: release it with keep.")
     for number, copy in enumerate(copies):
         said = {name: clean(str(value)) for name, value in copy.items() if value is not None}
         name = said.get("instance", "unknown")
-        is_split = split is not None and (name == split if split else number == 0)
+        is_meant = name == instance if instance is not None else number == 0
         operator.screen.note(
             f"Copy {name} ({'newer' if number == 0 else 'older'}): "
-            f"last heard {said.get('last_seen_at')} "
+            f"last seen {cell(said.get('last_seen_at'))} "
             f"from {said.get('source_address', 'an unknown address')}."
-            + (" It gets the new identity." if is_split else "")
+            + (" It gets the new identity." if decision == SPLIT and is_meant else "")
         )
 
 
