@@ -43,7 +43,7 @@ def find_access(environ: Mapping[str, str], logins: Logins) -> Access:
         raise usage(f"{CREDENTIAL} is set and empty. Fill or unset it.")
     if given:
         if not environ.get(URL):
-            # Where somebody last logged in is no place for a credential that came otherwise.
+            # The control plane of the last login is no place for a credential that came otherwise.
             raise usage(f"{CREDENTIAL} is set, so {URL} must be, too.")
         return Access(base_url(None, environ, logins), operator_credential(given, CREDENTIAL))
     url = base_url(None, environ, logins)

@@ -6,7 +6,7 @@ from typing import Final
 
 from rollcall_cli.answers import Answer
 from rollcall_cli.exits import CliError, ExitCode
-from rollcall_cli.text import clean
+from rollcall_cli.text import clean, sentence
 
 _LOGIN: Final = "run `rollcall login`"
 _OTHER_NAME: Final = "choose another name"
@@ -36,7 +36,7 @@ _NEXT: Final = {
     "username_taken": _OTHER_NAME,
     "account_incomplete": "give --username, or log in first",
     "organization_key_ended": "make another one: rollcall key create",
-    "organization_key_moved": "another operator rotates it: see `rollcall key list`, then try again",
+    "organization_key_moved": "another operator rotates it: see `rollcall key list`, and try again",
     "personal_token_not_found": "see `rollcall personal-token list`",
     "organization_key_not_found": "see `rollcall key list`",
     "session_not_found": "see `rollcall session list`",
@@ -69,10 +69,10 @@ def explain(answer: Answer) -> str:
     if answer.code is None:
         return _explain_foreign(answer)
     detail = answer.text("detail") or answer.text("title") or ""
-    reasons = " ".join(part for part in (clean(detail), *_field_errors(answer)) if part)
+    reasons = " ".join(part for part in (_as_sentence(detail), *_field_errors(answer)) if part)
     said = f"{reasons} [{answer.status} {clean(answer.code, 64)}]"
     advice = _NEXT.get(answer.code, _advice_by_status(answer))
-    return f"{said}\nNext: {advice}." if advice else said
+    return f"{said}\nNext: {sentence(advice)}" if advice else said
 
 
 def refusal(answer: Answer) -> CliError:
@@ -108,7 +108,16 @@ def _field_errors(answer: Answer) -> list[str]:
     if not isinstance(errors, list):
         return []
     return [
-        clean(f"{error.get('path', '')}: {error.get('message', '')}.", 160)
+        sentence(clean(_field_error(error), 160))
         for error in errors[:_ERRORS_SHOWN]
         if isinstance(error, dict)
     ]
+
+
+def _field_error(error: dict[str, object]) -> str:
+    path, message = error.get("path"), error.get("message") or "not valid"
+    return f"{path}: {message}" if path else str(message)
+
+
+def _as_sentence(text: str) -> str:
+    return sentence(clean(text)) if text.strip() else ""

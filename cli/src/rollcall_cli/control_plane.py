@@ -14,6 +14,7 @@ from rollcall_cli.clock import Clock
 from rollcall_cli.exits import CliError, ExitCode
 from rollcall_cli.http import Call, Connection
 from rollcall_cli.screen import Screen
+from rollcall_cli.text import sentence
 
 LARGEST_PAGE: Final = 100
 _FIRST_WAIT: Final = 0.5
@@ -171,7 +172,7 @@ class ControlPlane:
         if isinstance(failure, Answer):
             said, asked, code = explain(failure), failure.retry_after or 0.0, failure.code
         else:
-            said, asked, code = f"No answer: {failure.reason}.", 0.0, None
+            said, asked, code = sentence(f"No answer: {failure.reason}"), 0.0, None
         if not repeatable:
             raise CliError(
                 f"{said}\nIt is not known whether this was done, so it is not repeated. "

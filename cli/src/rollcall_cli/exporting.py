@@ -1,7 +1,7 @@
 """Fetching an export of the evidence: asked for, waited for, downloaded, checked.
 
-It is a folder: files of records, files of the batches that seal them, and the manifest. Whoever
-verifies the evidence offline reads just that.
+It is a folder: files of records, files of the batches that seal them, and the manifest. This is
+all that an offline verification of the evidence needs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from rollcall_cli.answers import NoAnswerError
 from rollcall_cli.exits import CliError, ExitCode, usage
 from rollcall_cli.private_files import DIRECTORY_MODE, write_private
 from rollcall_cli.surroundings import Operator
+from rollcall_cli.tables import cell
+from rollcall_cli.text import sentence
 from rollcall_cli.waiting import Waiting
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -33,9 +35,9 @@ def check_folder(folder: Path) -> None:
         CliError: it cannot.
     """
     if not folder.parent.is_dir():
-        raise usage(f"{folder.parent} is no folder.")
+        raise usage("The folder in which --export is to make a new one does not exist.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise usage(f"{folder} must be new, or an empty folder.")
+        raise usage("--export must be a new folder, or an empty one.")
 
 
 def export(
@@ -53,10 +55,11 @@ def export(
             _Files(operator, done).download(place)
     except NoAnswerError as error:
         raise CliError(
-            f"The export could not be downloaded: {error.reason}.", ExitCode.UNREACHABLE
+            sentence(f"The export could not be downloaded: {error.reason}"), ExitCode.UNREACHABLE
         ) from error
     except OSError as error:
-        raise usage(f"{folder} cannot be written ({error.strerror}).") from error
+        line = f"The folder of --export cannot be written: {error.strerror}."
+        raise CliError(line, ExitCode.LOCAL_FAILURE) from error
     return done
 
 
@@ -75,7 +78,7 @@ def _whole_or_nothing(folder: Path) -> Iterator[Path]:
 
 
 def without_addresses(export: dict[str, Any]) -> dict[str, Any]:
-    """The export as it may be shown: whoever has a presigned address has the file."""
+    """The export as it may be shown: a presigned address is all that it takes to read a file."""
 
     def shown(file: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in file.items() if name != "url"}
@@ -94,7 +97,8 @@ def _wait(operator: Operator, job_id: str, timeout: float) -> dict[str, Any]:
     while True:
         found = operator.plane.get("audit-records", "exports", job_id)
         if found.get("status") == "failed":
-            raise CliError(f"{job_id} failed: {found.get('last_error')}.", ExitCode.ENDED_BADLY)
+            line = sentence(f"{job_id} failed: {cell(found.get('last_error'))}")
+            raise CliError(line, ExitCode.ENDED_BADLY)
         if found.get("status") in _ENDS:
             return found
         if not waiting.another_round():

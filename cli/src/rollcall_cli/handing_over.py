@@ -146,7 +146,7 @@ def _reserve(output: Path) -> int:
         descriptor = os.open(output, flags, FILE_MODE)
     except FileExistsError as error:
         raise usage(
-            "--output takes a new file: a secret is not written over something else."
+            "--output must be a new file: a secret is not written over something else."
         ) from error
     except OSError as error:
         raise _unwritable(error) from error

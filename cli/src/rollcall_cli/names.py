@@ -139,7 +139,7 @@ def checked_id(kind: str, text: str, what: str) -> str:
         CliError: it is something else.
     """
     if not is_id(kind, text):
-        raise usage(f"This takes {what}.")
+        raise usage(f"Give {what}.")
     return text
 
 

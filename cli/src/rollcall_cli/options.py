@@ -48,7 +48,7 @@ def seconds(text: str, option: str) -> int:
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise usage(f"{option} takes a length of time: 90, 15m, 12h, 30d.")
+        raise usage(f"{option} must be a length of time: 90, 15m, 12h, 30d.")
     return int(found[1]) * _UNITS[found[2]]
 
 
@@ -62,6 +62,6 @@ def pairs(given: list[str] | None, option: str) -> dict[str, str]:
     for text in given or []:
         key, separator, value = text.partition("=")
         if not separator or not key:
-            raise usage(f"{option} takes key=value.")
+            raise usage(f"{option} must be key=value.")
         found[key] = value
     return found

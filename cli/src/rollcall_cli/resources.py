@@ -39,7 +39,7 @@ def resource(text: str, names: Names) -> tuple[str, str]:
     prefix, _, body = text.partition("_")
     if prefix in _TYPES and body:
         return _TYPES[prefix], text
-    raise usage("--resource takes an id (agt_…), type/id, or agent/NAME.")
+    raise usage("--resource must be an id (agt_…), type/id, or agent/NAME.")
 
 
 def _by_name(kind: str, text: str, names: Names) -> str:

@@ -45,19 +45,19 @@ def operator_credential(raw: str, source: str) -> Secret:
     text = raw.strip()
     if is_credential(text):
         return Secret(text)
-    takes = (
-        f"It takes one that starts with {PERSONAL_TOKEN_PREFIX} (personal API token) or "
+    advice = (
+        f"It must start with {PERSONAL_TOKEN_PREFIX} (personal API token) or "
         f"{ORGANIZATION_KEY_PREFIX} (organization key)."
     )
     family = credential_family(text)
     if text.startswith(_FAMILIES):
         why = "a credential with a character in it that none has, such as a quote or a blank"
-        takes = "Next: copy it again, whole and alone."
+        advice = "Next: copy it again, whole and alone."
     elif text[:1] in _QUOTES:
-        why, takes = "a text in quotes", "Next: leave the quotes out."
+        why, advice = "a text in quotes", "Next: leave the quotes out."
     else:
         why = family or "no credential of an operator"
-    raise usage(f"{source} holds {why}. {takes}")
+    raise usage(f"{source} holds {why}. {advice}")
 
 
 def is_credential(text: object) -> bool:

@@ -16,3 +16,13 @@ def clean(text: str, limit: int = LONGEST_TEXT) -> str:
     one_line = " ".join(text.split())
     printable = "".join(letter if letter.isprintable() else "?" for letter in one_line)
     return printable if len(printable) <= limit else printable[: limit - 3] + "..."
+
+
+def sentence(text: str) -> str:
+    """The text with one full stop at its end, whether or not it came with one."""
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, as in `1 agent` and `2 agents`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

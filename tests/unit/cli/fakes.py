@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 import pytest
@@ -136,9 +136,17 @@ class Machine:
     def credentials(self) -> Path:
         return self.home / "rollcall" / "credentials.json"
 
-    def run(self, *arguments: str, stdin: str = "", terminal: bool = False) -> Ran:
+    def run(
+        self,
+        *arguments: str,
+        stdin: str | TextIO = "",
+        terminal: bool = False,
+        stdout: TextIO | None = None,
+    ) -> Ran:
+        """Run a command; `stdout` and `stdin` may be streams that do not work."""
         kind = FakeTerminal if terminal else io.StringIO
-        screen = Screen(kind(stdin), kind(), kind())
+        given = kind(stdin) if isinstance(stdin, str) else stdin
+        screen = Screen(given, stdout or kind(), kind())
         around = Surroundings(
             environ={"XDG_CONFIG_HOME": str(self.home), **self.environ},
             screen=screen,
@@ -149,9 +157,9 @@ class Machine:
             main(arguments, around)
         code = ended.value.code
         assert isinstance(code, int)
-        assert isinstance(screen.stdout, io.StringIO)
+        printed = screen.stdout.getvalue() if isinstance(screen.stdout, io.StringIO) else ""
         assert isinstance(screen.stderr, io.StringIO)
-        return Ran(code, screen.stdout.getvalue(), screen.stderr.getvalue())
+        return Ran(code, printed, screen.stderr.getvalue())
 
 
 def agent(name: str = "web-1", status: str = "online", number: int = 1, **more: Any) -> Any:

@@ -166,3 +166,22 @@ def test_a_defect_is_told_from_a_refusal(machine: Machine) -> None:
 def test_an_id_cannot_leave_its_place_in_the_path(machine: Machine) -> None:
     ran = machine.run("token", "show", "../agents")
     assert (ran.code, machine.plane.requests) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("detail", "errors", "said"),
+    [
+        ("It is wrong.", [{"path": "name", "message": "one of an operator."}],
+         "It is wrong. name: one of an operator. [400"),
+        ("It is wrong", [{"path": "", "message": "too long"}], "It is wrong. too long. [400"),
+        ("", [{"message": "too long"}], "error: too long. [400"),
+        ("It is wrong.", [{}], "It is wrong. not valid. [400"),
+    ],
+)  # fmt: skip
+def test_a_sentence_of_the_control_plane_ends_with_one_full_stop(
+    machine: Machine, detail: str, errors: list[dict[str, str]], said: str
+) -> None:
+    machine.plane.on(SHOW, problem(400, "validation_failed", detail=detail, errors=errors))
+    err = machine.run("agent", "show", AGENT).err
+    assert said in err
+    assert ".." not in err

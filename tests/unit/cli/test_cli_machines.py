@@ -99,9 +99,9 @@ def test_a_list_says_which_agents_share_a_machine(machine: Machine) -> None:
     machine.plane.on("GET /environments", problem(403, "scope_missing"))
     ran = machine.run("agent", "list")
     assert ran.code == 0
-    assert "web-1 says that it is on one machine with web-2." in ran.err
+    assert "web-1 says that it is on the same machine as web-2." in ran.err
     assert "web-2 says" not in ran.err  # said once
-    assert "web-3 says that it is on one machine with agt_elsewhere." in ran.err
+    assert "web-3 says that it is on the same machine as agt_elsewhere." in ran.err
     assert machine.run("agent", "list", "--json").err == ""
 
 
@@ -112,7 +112,7 @@ def test_a_list_says_which_agents_are_of_a_crowded_machine(machine: Machine) -> 
     machine.plane.on("GET /environments", problem(403, "scope_missing"))
     ran = machine.run("agent", "list")
     assert ran.code == 0
-    assert "Too many agents had one machine id: web-1." in ran.err
+    assert "Too many agents have the machine id of web-1:" in ran.err
     assert machine.run("agent", "list", "--json").err == ""
 
 

@@ -22,7 +22,7 @@ def attempts(
     context: typer.Context,
     *,
     environment: Environment = None,
-    token: Annotated[str | None, typer.Option(help="Of this token (tok_…) alone.")] = None,
+    token: Annotated[str | None, typer.Option(help="Only those of this token (tok_…).")] = None,
     limit: Limit = DEFAULT_LIMIT,
     everything: All = False,
     cursor: Cursor = None,

@@ -16,7 +16,8 @@ from rollcall_cli.lists import show_list
 from rollcall_cli.options import DEFAULT_LIMIT, All, AsJson, Limit, Timeout, seconds
 from rollcall_cli.resources import resource as resource_of
 from rollcall_cli.surroundings import Operator
-from rollcall_cli.tables import Column, Row, as_document, as_line, cell
+from rollcall_cli.tables import Column, Row, as_document, as_line
+from rollcall_cli.text import counted
 from rollcall_cli.waiting import Waiting
 
 # Refusals of a minute are one record with the minute's beginning as its time.
@@ -143,7 +144,7 @@ def _export(
         operator.screen.result(as_document(exporting.without_addresses(done)))
         return
     records = sum(int(file.get("records") or 0) for file in done["files"])
-    operator.screen.result(f"{records} records are in {folder}.")
+    operator.screen.result(f"{counted(records, 'record')}: in {folder}.")
 
 
 def _ago(text: str, now: float) -> float:
@@ -153,7 +154,7 @@ def _ago(text: str, now: float) -> float:
     except ValueError:
         return float(seconds(text, "--since and --until"))
     if moment.tzinfo is None:
-        raise usage(f"{cell(text)} says no zone. Next: 2026-01-31T12:00:00Z, or 2h.")
+        raise usage("A time needs its zone: 2026-01-31T12:00:00Z. Or say how long ago: 2h.")
     return now - moment.timestamp()
 
 

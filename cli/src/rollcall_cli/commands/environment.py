@@ -40,7 +40,11 @@ def set_values(
     ] = None,
     percent: Annotated[
         int | None,
-        typer.Option(min=0, max=100, help="Of the agents that upgrade; each step adds some."),
+        typer.Option(
+            min=0,
+            max=100,
+            help="How many percent of the agents upgrade; a higher number adds some.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,4 +69,6 @@ def set_values(
             names = ", ".join(
                 f"{name}={_OFF if changed.get(name) is None else changed[name]}" for name in body
             )
-            operator.screen.result(f"{identifier}: {names}. Agents learn of it with their beats.")
+            operator.screen.result(
+                f"{identifier}: {names}. Agents learn of it with their next beats."
+            )

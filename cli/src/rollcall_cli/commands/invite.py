@@ -108,7 +108,7 @@ def revoke(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """End an invitation: nobody joins with it any more."""
+    """End an invitation: no one joins with it any more."""
     with surroundings.operator(context) as operator:
         identifier = checked_id("inv", invitation, "an invitation's id (inv_…)")
         operator.screen.confirm(f"Revoke {identifier}?", yes=yes)

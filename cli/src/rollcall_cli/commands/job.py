@@ -12,6 +12,8 @@ from rollcall_cli.lists import show_one
 from rollcall_cli.names import checked_id
 from rollcall_cli.options import AsJson, Timeout
 from rollcall_cli.surroundings import Operator
+from rollcall_cli.tables import cell
+from rollcall_cli.text import sentence
 from rollcall_cli.waiting import Waiting
 
 app = typer.Typer(no_args_is_help=True, help="See how far a job came.")
@@ -70,6 +72,5 @@ def check_done(job: dict[str, Any]) -> None:
         CliError: it failed.
     """
     if job.get("status") == "failed":
-        raise CliError(
-            f"{job.get('job_id')} failed: {job.get('last_error')}.", ExitCode.ENDED_BADLY
-        )
+        line = sentence(f"{job.get('job_id')} failed: {cell(job.get('last_error'))}")
+        raise CliError(line, ExitCode.ENDED_BADLY)

@@ -112,7 +112,9 @@ def rotate(
             )
             place.hand_over(made, SECRET, undo=Undo(identifier, None, lost), as_json=as_json)
         if made.get("ended_secret_early"):
-            operator.screen.note("warning: a secret from before was still good; it is no more.")
+            operator.screen.note(
+                "warning: the secret before the last one was still valid; it has ended."
+            )
         if not as_json:
             _explain(operator, made)
 

@@ -117,7 +117,7 @@ def switch(
     url = access.base_url(None, around.environ, around.logins)
     answer = _switched(around, url, organization)
     if answer is None:
-        around.screen.note("That is where you are.")
+        around.screen.note("You are in that organization already.")
         return
     _say(around, "Switched", answer, as_json=as_json)
 

@@ -117,8 +117,8 @@ def tell_machines(operator: Operator, agents: list[dict[str, Any]]) -> None:
         told |= {own, *others}
         shared = ", ".join(clean(names.get(other, other)) for other in others)
         operator.screen.note(
-            f"{clean(names[own])} says that it is on one machine with {shared}. Where one of them "
-            "is the host made anew: rollcall agent replace NEW --former OLD"
+            f"{clean(names[own])} says that it is on the same machine as {shared}. If one of "
+            "them is the re-imaged host: rollcall agent replace NEW --former OLD"
         )
     _tell_crowded(operator, agents)
 
@@ -127,8 +127,8 @@ def _tell_crowded(operator: Operator, agents: list[dict[str, Any]]) -> None:
     crowded = [clean(str(agent.get(_NAME))) for agent in agents if agent.get("machine_crowded")]
     if crowded:
         operator.screen.note(
-            f"Too many agents had one machine id: {', '.join(crowded)}. Others of that machine may "
-            "not be told. It may be an image's that was not made ready for copies."
+            f"Too many agents have the machine id of {', '.join(crowded)}: the list above may miss "
+            "others. Perhaps the host's image was copied together with its machine id."
         )
 
 

@@ -32,6 +32,7 @@ from rollcall_cli.options import (
 )
 from rollcall_cli.surroundings import Operator
 from rollcall_cli.tables import Column, as_document, as_line, cell
+from rollcall_cli.text import counted
 from rollcall_cli.waiting import Waiting
 from rollcall_cli.watching import Hosts, watch_token
 
@@ -58,12 +59,14 @@ def mint(
     replace_machine: Annotated[
         bool,
         typer.Option(
-            "--replace-machine", help="A host that was made anew takes its former agent's place."
+            "--replace-machine", help="A re-imaged host takes the place of its former agent."
         ),
     ] = False,
     replace_offline: Annotated[
         str | None,
-        typer.Option(help="With --replace-machine: how long that was silent; 2h, 30m to 30d."),
+        typer.Option(
+            help="With --replace-machine: how long that one must be offline; 2h, 30m to 30d."
+        ),
     ] = None,
     note: Note = None,
     output: Output = None,
@@ -169,7 +172,7 @@ def revoke(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """End a token: nobody enrolls with it any more. This cannot be undone."""
+    """End a token: no host enrolls with it any more. This cannot be undone."""
     if wait and not cascade:
         raise usage("--wait goes with --cascade: there is nothing else to wait for.")
     with surroundings.operator(context) as operator:
@@ -188,8 +191,7 @@ def revoke(
 
 def _explain(operator: Operator, minted: dict[str, Any], kept: Path | None) -> None:
     """Say what comes next, as lines that can be pasted; the secret is in none of them."""
-    uses = int(minted["max_uses"])
-    hosts = "one host" if uses == 1 else f"{uses} hosts"
+    hosts = counted(int(minted["max_uses"]), "host")
     once = "" if kept else " The secret is shown this once."
     operator.screen.note(
         f"{minted['enrollment_token_id']}: for {hosts}, until {cell(minted['expires_at'])}.{once}"
@@ -229,7 +231,9 @@ def _say_revoked(
         return
     job_id, status = found.get("job_id"), found.get("status")
     if status == "done":
-        operator.screen.result(f"{job_id} is done: {found.get('processed')} agents are revoked.")
+        operator.screen.result(
+            f"{job_id} is done: {counted(int(found.get('processed') or 0), 'agent')} revoked."
+        )
     elif status != "failed":
         operator.screen.note(
             f"{job_id} revokes its agents. To wait for it: rollcall job wait {job_id}"

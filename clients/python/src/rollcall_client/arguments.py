@@ -61,26 +61,32 @@ def _what(error: Any, kinds: set[str], command: Any, arguments: list[str]) -> st
     param = getattr(error, "param", None)
     option = str(getattr(error, "option_name", ""))
     if "NoSuchOption" in kinds:
-        names = [name for one in getattr(command, "params", ()) for name in _names(one)]
-        return "There is no such option." + _similar([option], names)
+        return _no_option(option, command)
     if "BadOptionUsage" in kinds:
         return _option_usage(option, arguments)
     if "BadParameter" in kinds:
         missing = "MissingParameter" in kinds
-        return f"{_name(param)} {'is missing' if missing else f'takes {_wanted(param)}'}."
+        return f"{_name(param)} {'is missing' if missing else _must_be(param)}."
     if commands := list(getattr(command, "commands", ())):
         return "There is no such command, or none was given." + _similar(arguments, commands)
     if "UsageError" in kinds:
-        return "There are more arguments than the command takes."
+        return "There are more arguments than the command has."
     return "The command cannot be understood."
+
+
+def _no_option(option: str, command: Any) -> str:  # noqa: ANN401
+    if getattr(command, "commands", ()):
+        return "There is no such option here: options stand after their command."
+    names = [name for one in getattr(command, "params", ()) for name in _names(one)]
+    return "There is no such option." + _similar([option], names)
 
 
 def _option_usage(name: str, arguments: list[str]) -> str:
     """Say whether an option takes a value. Its name is one of the program's, or it had no match."""
     if _OPTION.fullmatch(name) is None:
-        return "An option takes a value, or takes none."
+        return "An option needs a value, or stands alone."
     has_one = any(text.startswith(f"{name}=") for text in arguments)
-    return f"{name} takes {'no value' if has_one else 'a value'}."
+    return f"{name} {'stands alone, without a value' if has_one else 'needs a value'}."
 
 
 def _names(param: Any) -> list[str]:  # noqa: ANN401
@@ -96,17 +102,17 @@ def _name(param: Any) -> str:  # noqa: ANN401
     return max(options, key=len) if options else str(param.name).upper()
 
 
-def _wanted(param: Any) -> str:  # noqa: ANN401
-    """What a parameter takes; typer before 0.25 keeps that in the parameter's type."""
+def _must_be(param: Any) -> str:  # noqa: ANN401
+    """What a parameter must be; typer before 0.25 keeps that in the parameter's type."""
     described = getattr(param, "type_descriptor", None) or getattr(param, "type", None)
     choices = getattr(described, "choices", None)
     if choices:
-        return "one of " + ", ".join(str(getattr(one, "value", one)) for one in choices)
+        return "must be one of " + ", ".join(str(getattr(one, "value", one)) for one in choices)
     annotation = getattr(described, "annotation", None)
     name = str(getattr(described, "name", getattr(annotation, "__name__", "")))
     if not name.startswith(("int", "float")):
-        return "another value"
-    noun = "a whole number" if name.startswith("int") else "a number"
+        return "cannot have this value"
+    noun = "must be a whole number" if name.startswith("int") else "must be a number"
     least, most = (getattr(param, bound, getattr(described, bound, None)) for bound in _BOUNDS)
     if least is not None and most is not None:
         return f"{noun} from {least} to {most}"
