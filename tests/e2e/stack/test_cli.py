@@ -161,6 +161,21 @@ def test_a_token_is_kept_in_a_private_file_and_ends_with_its_agents(
     assert not any(secret in text for text in cli.said)
 
 
+def test_a_mint_that_cannot_be_shown_leaves_no_active_token(cli: Cli, stack: LocalStack) -> None:
+    def active() -> set[str]:
+        listed = cli.json("token", "list", "-e", stack.environment, "--status", "active", "--all")
+        return {row["enrollment_token_id"] for row in listed["enrollment_tokens"]}
+
+    before = active()
+    words = cli.command("token", "mint", stack.environment)
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            words, env=cli.environment(), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (74, False)
+    assert active() == before
+
+
 def test_attempts_and_evidence_are_read_and_exported(
     cli: Cli, calls: Calls, stack: LocalStack, tmp_path: Path, secrets_seen: set[str]
 ) -> None:
@@ -244,8 +259,8 @@ def test_exit_codes_tell_a_script_what_happened(
     outcomes = {
         ("agent", "rename", name, "no spaces allowed"): (1, "validation_failed"),
         ("agent", "list", "--status", "asleep"): (1, "query_invalid"),
-        ("agent", "lits"): (2, "lits"),
-        ("token", "revoke", "rce_" + "0" * 20, "--yes"): (2, "token's id"),
+        ("agent", "lits"): (2, "Did you mean list?"),
+        ("token", "revoke", "rce_" + "0" * 20, "--yes"): (2, "looks like an enrollment token"),
         ("agent", "show", "agt_" + "0" * 20): (4, "agent_not_found"),
         ("agent", "show", "no-such-name"): (4, "no-such-name"),
         ("agent", "watch", "no-such-name", "--timeout", "1"): (6, "no-such-name"),
