@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from rollcall_cli.exits import CliError
 from rollcall_cli.logins import Logins
-from rollcall_cli.screen import ClosedStream
+from rollcall_cli.screen import ClosedStream, own_streams
 
 from tests.unit.cli.fakes import KEY, URL, Machine, agent, listed, ok
 from tests.unit.cli.test_cli_login import LOGGING_IN, LOGIN, ORGANIZATION, SESSION, opened
@@ -45,7 +46,7 @@ def run_process(
         ("ROLLCALL --version | head -0; exit ${PIPESTATUS[0]}", 141),
         ("ROLLCALL --version 2>&-", 0),
         ("ROLLCALL agent 2>&- <&-", 2),
-        ("PYTHONIOENCODING=ascii ROLLCALL token list --help", 0),
+        ("PYTHONIOENCODING=ascii ROLLCALL token show --help", 0),
         ("COLUMNS=0 TERM=dumb ROLLCALL agent --help", 0),
     ],
 )
@@ -98,6 +99,21 @@ def test_what_an_alphabet_lacks_is_written_as_an_escape(
     assert ran.code == 0
     assert name.encode("ascii", "backslashreplace") in raw.getvalue()
     assert raw.getvalue().isascii()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_the_streams_of_the_process_show_what_they_can(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    monkeypatch.setattr(sys, "stdin", None)
+    screen = own_streams()
+    for name in NAMES:
+        screen.result(name)
+        assert name.encode(encoding, "backslashreplace") in raw.getvalue()
+    with pytest.raises(CliError, match="stdin cannot be read"):
+        screen.read_line()
 
 
 class Narrow(io.TextIOWrapper):

@@ -160,6 +160,7 @@ def test_the_version_is_an_option_too(machine: Machine) -> None:
         ("complete_bash", f"rollcall token mint x --output rce_{SECRET}"),
         ("complete_zsh", f"rollcall agent show rce_{SECRET}"),
         ("complete_fish", f"rollcall agent show rce_{SECRET}"),
+        ("complete_bash", f"rollcall audit --resource rce_{SECRET} --f"),
         ("complete_bash", f'rollcall --{SECRET} "'),
         ("complete_zsh", f"rollcall {SECRET} --nonsense '"),
         ("complete_bash", ""),
@@ -182,6 +183,7 @@ def test_completion_repeats_nothing(
     said = "".join(capfd.readouterr())
     assert SECRET not in said
     assert "Traceback" not in said
+    assert "rce_" not in line or said == ""
 
 
 def test_an_id_that_is_no_credential_is_still_taken(machine: Machine) -> None:
