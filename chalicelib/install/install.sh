@@ -160,8 +160,7 @@ check_options() {
 # ---- Switches ----
 # One rule for script, agent and command line.
 
-readonly SWITCHES='ROLLCALL_UNINSTALL ROLLCALL_NO_SERVICE ROLLCALL_FORCE_REENROLL RM_FORCE_REENROLL
-  ROLLCALL_ALLOW_HTTP ROLLCALL_SELF_UPGRADE ROLLCALL_SUPERVISED'
+readonly SWITCHES='ROLLCALL_UNINSTALL ROLLCALL_NO_SERVICE ROLLCALL_FORCE_REENROLL RM_FORCE_REENROLL ROLLCALL_ALLOW_HTTP ROLLCALL_SELF_UPGRADE ROLLCALL_SUPERVISED'
 
 read_switch() { # NAME VALUE PLACE; sets switched to 1, to 0, or to nothing where it is not set
   trim "$2"
@@ -197,10 +196,9 @@ is_on() { # NAME...
 # Its rules: docs/decisions/0029; its cases: tests/vectors.
 
 readonly BOM=$'\xef\xbb\xbf' BLANK=$' \t'
-readonly NAME_FORM='[A-Za-z_][A-Za-z0-9_]*'
-readonly ASSIGNMENT="^[$BLANK]*(export[$BLANK]+)?($NAME_FORM)[$BLANK]*="
+readonly ASSIGNMENT='^[[:blank:]]*(export[[:blank:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:blank:]]*='
 # `export NAME` after an assignment to it sets nothing.
-readonly EXPORT="^[$BLANK]*export([$BLANK]+$NAME_FORM)+[$BLANK]*([$BLANK]#.*)?\$"
+readonly EXPORT='^[[:blank:]]*export([[:blank:]]+[A-Za-z_][A-Za-z0-9_]*)+[[:blank:]]*([[:blank:]]#.*)?$'
 
 # Names of the agent and the installers, and of other systems that both read as well.
 is_ours() { # NAME
@@ -733,7 +731,7 @@ fail_unreachable() { # CURL-CODE URL
     5 | 97) why='the proxy was not found or refused; check https_proxy' ;;
     6) why='there is no such host name; check the URL, and name resolution' ;;
     7) why='no connection; check the URL, the network, and whether a proxy (https_proxy) is needed' ;;
-    23) why="the answer could not be written to $(quoted "$temporary"); is the disk full?" code=1 ;;
+    23) why="the answer could not be written to $(quoted "$temporary"); perhaps the disk is full" code=1 ;;
     28) why='it took too long; check the network, and whether a proxy (https_proxy) is needed' ;;
     35 | 51 | 53 | 54 | 58 | 59 | 60 | 66 | 77 | 80 | 82 | 83 | 90 | 91)
       why='the certificate cannot be checked; name a private CA with ROLLCALL_CA_BUNDLE, and look at the clock of this host' code=1
@@ -967,13 +965,9 @@ is_bundle() { # FILE; its content is text
   write_bundle "$1" | openssl crl2pkcs7 -nocrl -certfile /dev/stdin -outform DER >/dev/null 2>&1
 }
 
-# Prints certificates without a byte-order mark, which would hide the first one, and with a newline at the
-# end: two certificates on one line are none.
+# Prints certificates without a byte-order mark, which would hide the first one.
 write_bundle() { # FILE
-  local start
-  start=$(head -c 3 "$1")
-  if [ "$start" = "$BOM" ]; then tail -c +4 "$1"; else cat "$1"; fi
-  printf '\n'
+  if [ "$(head -c 3 "$1")" = "$BOM" ]; then tail -c +4 "$1"; else cat "$1"; fi
 }
 
 # Prints the folder, of those above a place that is not there yet, that is there; or the place itself.
@@ -1024,24 +1018,26 @@ is_noexec() { # FOLDER that is there
 
 # Sums up what lies on one file system.
 check_room() {
-  local place other needed free disk
-  for place in "$bin_dir" "$unpacking" "${TMPDIR:-/tmp}"; do
-    room_of "$place" || continue
-    disk=$found_disk free=$found_free needed=0
-    for other in "$bin_dir:$ROOM_FOR_BINARY" "$unpacking:$ROOM_FOR_UNPACKED" "${TMPDIR:-/tmp}:$ROOM_FOR_BINARY"; do
-      room_of "${other%:*}" && [ "$found_disk" = "$disk" ] || continue
-      needed=$((needed + ${other##*:}))
+  local places=("$bin_dir" "$unpacking" "${TMPDIR:-/tmp}") needs=("$ROOM_FOR_BINARY" "$ROOM_FOR_UNPACKED" "$ROOM_FOR_BINARY")
+  local disks=() free=() at other needed
+  for at in 0 1 2; do
+    room_of "${places[at]}" || return 0
+    disks+=("$found_disk") free+=("$found_free")
+  done
+  for at in 0 1 2; do
+    needed=0
+    for other in 0 1 2; do
+      [ "${disks[other]}" != "${disks[at]}" ] || needed=$((needed + needs[other]))
     done
-    [ "$free" -ge "$needed" ] ||
-      fail "there is too little room for $(quoted "$place"): $((free / 1024)) MB are free, and $((needed / 1024)) MB are needed. Next: make room, and run this again." 2
+    [ "${free[at]}" -ge "$needed" ] ||
+      fail "there is too little room for $(quoted "${places[at]}"): $((free[at] / 1024)) MB are free, and $((needed / 1024)) MB are needed. Nothing was changed. Next: make room, and run this again." 2
   done
 }
 
-room_of() { # PLACE; sets found_disk and found_free, in kilobytes
-  local line
+room_of() { # PLACE; sets found_disk and found_free, in kilobytes; fails where that is not known
+  local line form='^(.*[^[:space:]])[[:space:]]+[0-9]+[[:space:]]+[0-9]+[[:space:]]+([0-9]+)[[:space:]]+[0-9]+%[[:space:]]'
   line=$(df -Pk "$(existing "$1")" 2>/dev/null | tail -n 1) || return 1
-  # Up to the last two columns the name of a disk may hold blanks.
-  [[ $line =~ ^(.*[^[:space:]])[[:space:]]+[0-9]+[[:space:]]+[0-9]+[[:space:]]+([0-9]+)[[:space:]]+[0-9]+%[[:space:]] ]] || return 1
+  [[ $line =~ $form ]] || return 1
   found_disk=${BASH_REMATCH[1]} found_free=${BASH_REMATCH[2]}
 }
 
@@ -1075,7 +1071,8 @@ make_temporary_folder() {
   trusted=$temporary/trusted.pem
   local bundle
   for bundle in "$ca_bundle" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
-    if [ -r "$bundle" ]; then write_bundle "$bundle"; fi
+    # A file may end without a newline, and two certificates on one line are none.
+    if [ -r "$bundle" ]; then write_bundle "$bundle" && printf '\n'; fi
   done >"$trusted"
 }
 
@@ -1207,13 +1204,13 @@ install_binary() {
     chmod 0755 "$staged"
     try_binary "$staged"
     mv -f "$staged" "$program"
+    say "installed $(quoted "$program"), version $version."
   fi
   staged=$(mktemp "$bin_dir/.rollcall-agent.XXXXXX")
   write_starter >"$staged"
   chmod 0755 "$staged"
   mv -f "$staged" "$bin"
   rm -f "$bin.previous" # of the one-file build that stood there
-  say "installed $(quoted "$bin"), version $version."
 }
 
 # The one-file build runs from where it unpacks itself, and /tmp is often mounted noexec. Who may not

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 SCRIPT = Path("chalicelib/install/install.sh")
 VERSION = "1.2.3"
+CHECK = "/api/v1/agent-enrollment/check"
 
 
 class ReleaseKey:
@@ -51,7 +52,10 @@ class ControlPlane:
     Attributes:
         served: what `/agent/binary` gives, which a test may make differ from what is published.
         manifest: what `/agent/manifest` gives.
+        elsewhere: where the binary lies, instead of here.
         asked: the targets of the requests, as they were written.
+        checked: the dry runs of the exchange: credential and body of each.
+        check: how a dry run is answered: status and body.
     """
 
     binary: bytes
@@ -60,7 +64,10 @@ class ControlPlane:
     url: str = ""
     served: bytes = b""
     manifest: bytes | None = None
+    elsewhere: str = ""
     asked: list[str] = field(default_factory=list)
+    checked: list[tuple[str, bytes]] = field(default_factory=list)
+    check: tuple[int, bytes] = (200, b'{"admits": true}')
 
     def __post_init__(self) -> None:
         self.served = self.binary
@@ -78,6 +85,25 @@ class ControlPlane:
         text = text.replace("@ROLLCALL_URL@", self.url)
         return text.replace("@ROLLCALL_RELEASE_KEY_SHA256@", self.key.fingerprint)
 
+    def refuse(self, status: int, code: str, detail: str = "Refused.") -> None:
+        """Answer dry runs with a refusal of the control plane's own."""
+        self.check = (
+            status,
+            json.dumps({"status": status, "code": code, "detail": detail}).encode(),
+        )
+
+    def downloads(self) -> list[str]:
+        """What was asked for besides dry runs."""
+        return [target for target in self.asked if not target.endswith(CHECK)]
+
+    def answer_check(self, target: str, credential: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body for one POST."""
+        self.asked.append(target)
+        if not urlsplit(target).path.endswith(CHECK):
+            return 404, b"{}"
+        self.checked.append((credential, body))
+        return self.check
+
     def answer(self, target: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body for one GET."""
         self.asked.append(target)
@@ -88,8 +114,12 @@ class ControlPlane:
         if path == "/agent/manifest" and self.manifest is not None:
             return 200, {}, self.manifest
         if path == "/agent/binary" and set(query) == {"os", "arch", "version"}:
-            return 302, {"Location": f"{self.url.removesuffix('/dev')}/bucket?signed=1"}, b""
-        if path == "/bucket":
+            return (
+                302,
+                {"Location": f"{self.elsewhere or self.url.removesuffix('/dev')}/bucket?signed=1"},
+                b"",
+            )
+        if path.endswith("/bucket"):
             return 200, {}, self.served
         body = {"status": 404, "code": "agent_not_published", "title": "Not published"}
         return 404, {"Content-Type": "application/problem+json"}, json.dumps(body).encode()
@@ -101,7 +131,15 @@ def serve(plane: ControlPlane, tls: ssl.SSLContext | None = None) -> Iterator[Co
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, headers, body = plane.answer(self.path)
+            self._send(*plane.answer(self.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            credential = self.headers.get("Authorization", "")
+            status, answer = plane.answer_check(self.path, credential, body)
+            self._send(status, {"Content-Type": "application/json"}, answer)
+
+        def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

@@ -15,8 +15,23 @@ FAKE_AGENT = HERE / "fake_agent.sh"
 KILL_AT_STEP = HERE / "kill_at_step.sh"
 TOKEN = "rce_canary-of-the-installer-0123456789"
 SLOWEST = 60
+INSTALLED = ["rollcall-agent", "rollcall-agent.bin"]
 PROGRAMS = [
-    *("cat", "chmod", "cp", "curl", "date", "env", "find", "grep", "head", "mkdir", "mktemp", "mv"),
+    *(
+        "cat",
+        "chmod",
+        "cp",
+        "curl",
+        "date",
+        "df",
+        "env",
+        "find",
+        "grep",
+        "head",
+        "mkdir",
+        "mktemp",
+        "mv",
+    ),
     *("openssl", "rm", "sed", "sleep", "tail", "tr", "uname", "wc"),
 ]
 
@@ -29,8 +44,13 @@ class Prefix:
 
     @property
     def binary(self) -> Path:
-        """The installed agent."""
+        """The command that an operator gives."""
         return self.root / "usr/local/bin/rollcall-agent"
+
+    @property
+    def program(self) -> Path:
+        """The one-file build that the command starts."""
+        return self.root / "usr/local/bin/rollcall-agent.bin"
 
     @property
     def config(self) -> Path:
@@ -46,6 +66,20 @@ class Prefix:
     def unpacking(self) -> Path:
         """Where the one-file build unpacks itself."""
         return self.state / "tmp"
+
+    @property
+    def unpacking_commands(self) -> Path:
+        """Where it does so for a command, out of the service's way."""
+        return self.unpacking / "commands"
+
+    def left_in_state(self) -> list[Path]:
+        """What is in the state folder besides the empty places to unpack in."""
+        usual = {self.unpacking, self.unpacking_commands}
+        return [path for path in self.state.rglob("*") if path not in usual]
+
+    def programs(self) -> list[str]:
+        """What is where the agent is installed."""
+        return sorted(path.name for path in self.binary.parent.iterdir())
 
     @property
     def temporary(self) -> Path:
@@ -141,6 +175,14 @@ class Host(Prefix):
         """The tokens that were spent."""
         log = self.fake("spent")
         return log.read_text().split() if log.exists() else []
+
+
+def altered(script: str, *pairs: tuple[str, str]) -> str:
+    """Return a script with each text, which stands in it once, replaced by the other."""
+    for here, there in pairs:
+        assert script.count(here) == 1, here
+        script = script.replace(here, there)
+    return script
 
 
 def killing_path(folder: Path) -> dict[str, str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.install_script.control_plane import VERSION, ControlPlane
-from tests.e2e.install_script.host import TOKEN, Host
+from tests.e2e.install_script.control_plane import CHECK, VERSION, ControlPlane
+from tests.e2e.install_script.host import INSTALLED, TOKEN, Host
 
 
 def mode(path: Path) -> int:
@@ -21,8 +21,8 @@ def test_a_host_is_enrolled_and_proves_a_heartbeat(host: Host, plane: ControlPla
     assert "agt_1 is online" in result.stdout
     assert plane.key.fingerprint in result.stdout
     assert f"Start the agent with: {host.binary} run --config {host.config}" in result.stdout
-    assert host.binary.read_bytes() == plane.binary
-    assert mode(host.binary) == 0o755
+    assert host.program.read_bytes() == plane.binary
+    assert (mode(host.binary), mode(host.program)) == (0o755, 0o755)
     assert (mode(host.config.parent), mode(host.state), mode(host.config)) == (0o700, 0o700, 0o600)
     assert mode(host.binary.parent) == 0o755
     assert host.calls() == [
@@ -32,20 +32,20 @@ def test_a_host_is_enrolled_and_proves_a_heartbeat(host: Host, plane: ControlPla
     assert host.spent() == [TOKEN]
     assert host.settings()["ROLLCALL_RELEASE_KEY_SHA256"] == plane.key.fingerprint
     assert list(host.temporary.iterdir()) == []
-    assert [path.name for path in host.binary.parent.iterdir()] == ["rollcall-agent"]
-    assert list(host.state.rglob("*")) == [host.unpacking]
-    assert mode(host.unpacking) == 0o700
+    assert host.programs() == INSTALLED
+    assert host.left_in_state() == []
+    assert (mode(host.unpacking), mode(host.unpacking_commands)) == (0o700, 0o700)
 
 
 def test_the_binary_comes_with_the_platform_and_the_manifests_version(
     host: Host, plane: ControlPlane
 ) -> None:
     assert host.install().returncode == 0
-    assert plane.asked[0] == "/dev/agent/manifest"
-    assert plane.asked[1] in {
+    assert plane.asked[:2] == [f"/dev{CHECK}", "/dev/agent/manifest"]
+    assert plane.asked[2] in {
         f"/dev/agent/binary?os=linux&arch={arch}&version={VERSION}" for arch in ("x86_64", "arm64")
     }
-    assert plane.asked[2] == "/bucket?signed=1"
+    assert plane.asked[3] == "/bucket?signed=1"
 
 
 def test_on_an_enrolled_host_nothing_is_changed(host: Host, plane: ControlPlane) -> None:
@@ -58,7 +58,7 @@ def test_on_an_enrolled_host_nothing_is_changed(host: Host, plane: ControlPlane)
     assert again.returncode == 0
     assert "enrolled already as agt_1; nothing was changed" in again.stdout
     assert plane.asked == asked
-    assert host.binary.read_bytes() != plane.binary
+    assert host.program.read_bytes() != plane.binary
     assert host.config.read_bytes() == before
     assert host.commands() == ["enroll", "run"]
 
@@ -88,10 +88,10 @@ def test_an_asked_version_is_asked_for_and_must_be_the_one_that_comes(
     refused = host.install(ROLLCALL_AGENT_VERSION="1.0.0")
     assert refused.returncode == 1
     assert "another version" in refused.stderr
-    assert plane.asked == ["/dev/agent/manifest?version=1.0.0"]
+    assert plane.downloads() == ["/dev/agent/manifest?version=1.0.0"]
     plane.publish("1.0.0+local")
     assert host.install(ROLLCALL_AGENT_VERSION="1.0.0+local").returncode == 0
-    assert plane.asked[1] == "/dev/agent/manifest?version=1.0.0%2Blocal"
+    assert plane.downloads()[1] == "/dev/agent/manifest?version=1.0.0%2Blocal"
 
 
 def test_open_folders_are_closed_and_stricter_ones_kept(host: Host) -> None:
@@ -132,8 +132,10 @@ def test_each_name_of_a_platform_is_understood(
     uname = host.write("shims/uname", f"#!/bin/sh\necho {machine}\n")
     uname.chmod(0o755)
     path = f"{uname.parent}:{host.environment({})['PATH']}"
-    assert host.install(PATH=path).returncode == 0
-    assert platform in plane.asked[1]
+    # The loader of the other architecture is not on the machine of the tests.
+    script = plane.script().replace("/lib/ld-linux-aarch64.so.1", "/")
+    assert host.install(script=script, PATH=path).returncode == 0
+    assert platform in plane.downloads()[1]
 
 
 @pytest.mark.parametrize("missing", ["curl", "openssl"])
@@ -189,10 +191,10 @@ def test_a_number_with_a_leading_zero_is_decimal(host: Host) -> None:
 def test_the_agent_unpacks_itself_where_programs_may_run(host: Host) -> None:
     assert host.install().returncode == 0
     environment = host.fake("environment").read_text().splitlines()
-    assert f"TMPDIR={host.unpacking}" in environment
+    assert f"TMPDIR={host.unpacking_commands}" in environment
 
 
-@pytest.mark.parametrize("at", ["local/bin", "rollcall/tmp"])
+@pytest.mark.parametrize("at", ["local/bin", "tmp/commands"])
 def test_a_place_where_no_program_may_run_is_named(host: Host, at: str) -> None:
     # What a mount with noexec does to a program: it cannot be run, whatever its mode is.
     host.fake("version.exit").write_text("1\n")
@@ -204,9 +206,9 @@ def test_a_place_where_no_program_may_run_is_named(host: Host, at: str) -> None:
     chmod.chmod(0o755)
     result = host.install(PATH=f"{chmod.parent}:{host.environment({})['PATH']}")
     assert result.returncode == 1
-    place = host.binary.parent if at == "local/bin" else host.unpacking
+    place = host.binary.parent if at == "local/bin" else host.unpacking_commands
     assert f"no program can be run in {place}: it is probably mounted noexec" in result.stderr
-    assert list(host.binary.parent.iterdir()) == list(host.unpacking.iterdir()) == []
+    assert host.programs() == list(host.unpacking_commands.iterdir()) == []
 
 
 def test_a_binary_that_does_not_run_is_not_installed(host: Host) -> None:

@@ -6,22 +6,19 @@ import subprocess
 
 import pytest
 
-from tests.e2e.install_script.host import TOKEN, Host
+from tests.e2e.install_script.host import TOKEN, Host, altered
 
 
 class ServiceHost(Host):
     """A host below a prefix that looks to the script as one where systemd runs does."""
 
     def script(self) -> str:
-        script = self.plane.script()
-        for here, there in (
+        return altered(
+            self.plane.script(),
             ('[ -z "$prefix" ] || return 1', ":"),
             ("='/run/systemd/system'", f"='{self.root}/run/systemd/system'"),
             ("='/etc/systemd/system/", f"='{self.root}/etc/systemd/system/"),
-        ):
-            assert script.count(here) == 1
-            script = script.replace(here, there)
-        return script
+        )
 
     def run(
         self, *arguments: str, token: str | None = TOKEN, **extra: str
@@ -187,7 +184,7 @@ def test_uninstalling_takes_along_what_upgrades_left_beside_the_agent(host: Host
     kept = host.write("usr/local/bin/another", "")
     assert host.install("--uninstall", token=None).returncode == 0
     assert list(host.binary.parent.iterdir()) == [kept]
-    assert list(host.state.iterdir()) == []
+    assert host.left_in_state() == []
 
 
 @pytest.mark.parametrize("code", [3, 4])

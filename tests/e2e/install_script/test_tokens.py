@@ -53,7 +53,7 @@ def test_no_process_and_no_output_shows_the_token(
     assert result.returncode == 3, result.stderr
     token, shown, environment = json.loads(host.fake("seen").read_text())
     assert token == TOKEN
-    assert any("rollcall-agent enroll" in line for line in shown)
+    assert any("rollcall-agent.bin enroll" in line for line in shown)
     assert not [line for line in shown if TOKEN in line]
     assert TOKEN not in environment.values()
     assert TOKEN not in text_of(result)

@@ -17,6 +17,9 @@ NAME = r"(?:ROLLCALL|RM|BACKEND|INSTALL)_[A-Z0-9_]+"
 # These stand in the agent's env file, and are never taken from the environment.
 OF_THE_ENV_FILE = {
     *("ROLLCALL_AGENT_ID", "ROLLCALL_AGENT_API_KEY", "RM_AGENT_TOKEN", "ROLLCALL_STATE_FILE"),
+    *("ROLLCALL_ENROLLMENT_IDEMPOTENCY_KEY", "ROLLCALL_ENROLLMENT_TOKEN_SHA256"),
+    # Set by the service's definition; only checked, as every switch is.
+    "ROLLCALL_SUPERVISED",
 }
 
 
@@ -66,16 +69,16 @@ def test_a_token_is_never_an_argument(script: Path) -> None:
 
 
 def test_nothing_stands_outside_of_a_function_that_could_do_something() -> None:
-    lines = SHELL.read_text().splitlines()
-    outside = [
-        line
-        for line in lines
-        if line and not line.startswith((" ", "#", "}", "install.sh", "END"))
-        if not re.match(r"[a-z_0-9]+\(\) \{", line)
-    ]
-    allowed = r"set -euo pipefail|readonly [A-Z0-9_]+='?[^$`]*'?"
-    assert [line for line in outside[:-1] if not re.fullmatch(allowed, line)] == [
-        "readonly VERSION_FORM='^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$'"
+    text = SHELL.read_text()
+    inside = r"(?ms)^[a-z_0-9]+\(\) \{.*?^\}$|^[a-z_0-9]+\(\) \{.*\}$"
+    outside = [line for line in re.sub(inside, "", text).splitlines() if line.strip(" ")]
+    outside = [line for line in outside if not line.startswith("#")]
+    constant = r"readonly [A-Z0-9_]+=('[^']*'|[0-9]+)"
+    assert [line for line in outside[:-1] if not re.fullmatch(constant, line)] == [
+        "refuse_other_shells",
+        "set +o posix # as `sh`, bash would not understand all of what follows",
+        "set -euo pipefail",
+        "readonly BOM=$'\\xef\\xbb\\xbf' BLANK=$' \\t'",
     ]
     assert outside[-1] == '{ main "$@"; }'
 
@@ -135,7 +138,7 @@ def test_the_powershell_script_makes_private_folders_private_at_once() -> None:
 @BOTH
 def test_a_token_of_its_own_asks_for_an_identity_of_its_own(script: Path) -> None:
     # Half of the SHA-256 stands beside the former id; run for the shell's in the e2e tests.
-    fingerprint = {SHELL: "${given:0:32}", POWERSHELL: ".Substring(0, 32)"}[script]
+    fingerprint = {SHELL: "${found:0:32}", POWERSHELL: ".Substring(0, 32)"}[script]
     assert fingerprint in script.read_text()
 
 

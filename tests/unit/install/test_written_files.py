@@ -89,7 +89,18 @@ def test_a_token_file_means_to_the_script_what_it_means_to_the_agent(
 
 
 def test_what_the_script_writes_down_it_reads_again(tmp_path: Path) -> None:
-    odd = ["plain", "a b", "a  #b", "it's", 'say "x"', "back\\slash\\", "$HOME `id`", "Zürich", "", " x "]
+    odd = [
+        "plain",
+        "a b",
+        "a  #b",
+        "it's",
+        'say "x"',
+        "back\\slash\\",
+        "$HOME `id`",
+        "Zürich",
+        "",
+        " x ",
+    ]
     config = tmp_path / "agent.env"
     config.write_text("# no newline at the end")
     driver = (
