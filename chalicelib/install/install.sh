@@ -765,8 +765,10 @@ fail_foreign() { # STATUS CODE
 
 # Prints the stable code of a refusal, or another member of an answer.
 code_of() { # FILE [MEMBER]
-  local body
-  body=$(head -c 4000 "$1" 2>/dev/null | tr -cd '[:print:]') || true # an empty answer leaves no file
+  local body=''
+  { IFS= read -r -d '' body <"$1" || true; } 2>/dev/null # an empty answer leaves no file
+  body=${body:0:4000}
+  body=${body//[![:print:]]/}
   [[ ! $body =~ \"${2:-code}\":\ *\"([^\"\\]{1,200})\" ]] || printf '%s' "${BASH_REMATCH[1]}"
 }
 
@@ -1036,8 +1038,8 @@ check_room() {
 
 room_of() { # PLACE; sets found_disk and found_free, in kilobytes; fails where that is not known
   local line form='^(.*[^[:space:]])[[:space:]]+[0-9]+[[:space:]]+[0-9]+[[:space:]]+([0-9]+)[[:space:]]+[0-9]+%[[:space:]]'
-  line=$(df -Pk "$(existing "$1")" 2>/dev/null | tail -n 1) || return 1
-  [[ $line =~ $form ]] || return 1
+  line=$(df -Pk "$(existing "$1")" 2>/dev/null) || return 1
+  [[ ${line##*$'\n'} =~ $form ]] || return 1
   found_disk=${BASH_REMATCH[1]} found_free=${BASH_REMATCH[2]}
 }
 
@@ -1258,9 +1260,11 @@ runs_programs() { # FOLDER
 }
 
 make_folders() {
-  (umask 022 && mkdir -p "$bin_dir")
-  mkdir -p "$config_dir" "$unpacking_commands"
   local place open
+  (umask 022 && mkdir -p "$bin_dir") || fail "cannot make $(quoted "$bin_dir"); the line above says why. Next: make that place writable, and run this again." 2
+  for place in "$config_dir" "$unpacking_commands"; do
+    mkdir -p "$place" || fail "cannot make $(quoted "$place"); the line above says why. Next: make that place writable, and run this again." 2
+  done
   if uses_service; then
     for place in "$config_dir" "$state_dir" "$unpacking" "$unpacking_commands" "$config"; do take_over "$place"; done
   fi

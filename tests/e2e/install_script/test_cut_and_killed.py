@@ -10,9 +10,9 @@ from pathlib import Path
 from tests.e2e.install_script.control_plane import ControlPlane
 from tests.e2e.install_script.host import INSTALLED, PROGRAMS, SLOWEST, TOKEN, Host, killing_path
 
-FEWEST_STEPS = 45
+FEWEST_STEPS = 40
 # Up to here the script leaves nothing but its own temporary folder.
-FIRST_WRITING_STEP = 35
+FIRST_WRITING_STEP = 30
 STRIDE = 7
 
 # Gives bash one beginning of the script after the other; every program that could do something is

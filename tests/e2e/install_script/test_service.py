@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -202,3 +203,61 @@ def test_where_the_control_plane_was_not_told_nothing_is_removed(host: Host, cod
 def test_arguments_that_make_no_sense_are_refused(host: Host, arguments: tuple[str, ...]) -> None:
     assert host.install(*arguments).returncode == 2
     assert host.plane.asked == []
+
+
+def test_a_value_of_no_proxy_survives_with_its_blanks_and_quotes(systemd: ServiceHost) -> None:
+    odd = 'a.example, *.b.example\n10.0.0.0/8 "quoted" it\'s \\ $HOME `id`'
+    assert systemd.run(NO_PROXY=odd, https_proxy='http://u:p"$\\@proxy.example:1').returncode == 0
+    lines = (systemd.config.parent / "proxy.env").read_text().splitlines()
+    # As systemd reads it: between double quotes a backslash goes before these four.
+    assert 'https_proxy="http://u:p\\"\\$\\\\@proxy.example:1"' in lines
+    expected = 'a.example, *.b.example 10.0.0.0/8 \\"quoted\\" it\'s \\\\ \\$HOME \\`id\\`'
+    assert f'NO_PROXY="{expected}"' in lines
+
+
+@pytest.mark.parametrize("kind", ["masked", "of something else", "a folder"])
+def test_a_unit_that_is_not_the_agents_own_is_not_written_over(
+    systemd: ServiceHost, kind: str
+) -> None:
+    unit = systemd.root / "etc/systemd/system/rollcall-agent.service"
+    unit.parent.mkdir(parents=True)
+    if kind == "masked":
+        unit.symlink_to("/dev/null")
+    elif kind == "a folder":
+        unit.mkdir()
+    else:
+        unit.write_text("[Service]\nExecStart=/opt/another\n")
+    result = systemd.run()
+    assert result.returncode == 2
+    assert str(unit) in result.stderr
+    assert "ROLLCALL_NO_SERVICE=1" in result.stderr
+    assert systemd.plane.asked == []
+    assert systemd.run(ROLLCALL_NO_SERVICE="yes").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give a file away")
+def test_what_another_user_owns_becomes_roots_where_a_service_needs_it(
+    systemd: ServiceHost,
+) -> None:
+    systemd.write("etc/rollcall/agent.env", "FLEET=blue\n").chmod(0o600)
+    places = [systemd.config, systemd.config.parent, systemd.state]
+    systemd.state.mkdir(parents=True)
+    for place in places:
+        os.chown(place, 65534, 65534)
+    result = systemd.run()
+    assert result.returncode == 0, result.stderr
+    assert [place.stat().st_uid for place in places] == [0, 0, 0]
+    assert f"{systemd.config} belonged to another user; it belongs to root now" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give a file away")
+def test_what_cannot_become_roots_ends_the_run_before_the_token_is_spent(
+    systemd: ServiceHost,
+) -> None:
+    systemd.write("etc/rollcall/agent.env", "FLEET=blue\n").chmod(0o600)
+    os.chown(systemd.config, 65534, 65534)
+    systemd.write("shims/chown", "#!/bin/sh\nexit 1\n").chmod(0o755)
+    result = systemd.run()
+    assert result.returncode == 2
+    assert f"Next: chown root {systemd.config}" in result.stderr
+    assert systemd.spent() == []
