@@ -4,8 +4,9 @@
 #
 #   Invoke-WebRequest CONTROL_PLANE/install/install.ps1 -UseBasicParsing | Invoke-Expression
 #
-# Saved as a file it takes -TokenFile, -Url, -Uninstall, -Decommission and -Purge. Environment, every
-# name optional:
+# Saved as a file it takes -TokenFile, -Url, -Name, -Label, -Uninstall, -Decommission and -Purge.
+# Environment, every name optional. A switch is 1, true, yes or on, or 0, false, no or off, in upper or
+# lower case; anything else is refused before anything is done:
 #   ROLLCALL_TOKEN_FILE           a file with the enrollment token; without any token it is asked for
 #   ROLLCALL_TOKEN                the token itself; RM_TOKEN and INSTALL_TOKEN are the same
 #   ROLLCALL_URL                  the control plane, stage included; else RM_SERVER, else BACKEND_URL,
@@ -13,13 +14,14 @@
 #   ROLLCALL_RELEASE_KEY_SHA256   the fingerprint that the release key must have (shown when a token is
 #                                 minted); without it the one that came with this script is used
 #   ROLLCALL_AGENT_VERSION        this version of the agent instead of the newest
-#   ROLLCALL_FORCE_REENROLL=1     give an enrolled host a new identity; RM_FORCE_REENROLL is the same
+#   ROLLCALL_FORCE_REENROLL       switch: give an enrolled host a new identity; RM_FORCE_REENROLL is the same
 #   ROLLCALL_CA_BUNDLE            a PEM file with certificates that the agent trusts besides the public
 #                                 ones; this script itself trusts what Windows trusts
-#   ROLLCALL_ALLOW_HTTP=1         allow plain HTTP to another host than this one
-#   ROLLCALL_NO_SERVICE=1         install no service; say how to start the agent
+#   ROLLCALL_ALLOW_HTTP           switch: allow plain HTTP to another host than this one
+#   ROLLCALL_SELF_UPGRADE         switch: whether the agent may upgrade itself; written down for it
+#   ROLLCALL_NO_SERVICE           switch: install no service; say how to start the agent
 #   ROLLCALL_WAIT_SECONDS         how long to wait for the first accepted heartbeat (90)
-#   ROLLCALL_UNINSTALL=1          as -Uninstall
+#   ROLLCALL_UNINSTALL            switch: as -Uninstall
 #   HTTPS_PROXY                   the proxy to download through; else the one that Windows is set to
 
 function Install-RollcallAgent {
@@ -27,6 +29,8 @@ function Install-RollcallAgent {
     param(
         [string]$TokenFile = $env:ROLLCALL_TOKEN_FILE,
         [string]$Url,
+        [Alias('Name')][string]$AgentName,
+        [string[]]$Label = @(),
         [switch]$Uninstall,
         [switch]$Decommission,
         [switch]$Purge
@@ -42,6 +46,11 @@ function Install-RollcallAgent {
     $filledUrl = '@ROLLCALL_URL@'
     $filledKey = '@ROLLCALL_RELEASE_KEY_SHA256@'
     $versionForm = '^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$'
+    $switches = 'ROLLCALL_UNINSTALL', 'ROLLCALL_NO_SERVICE', 'ROLLCALL_FORCE_REENROLL', 'RM_FORCE_REENROLL', 'ROLLCALL_ALLOW_HTTP', 'ROLLCALL_SELF_UPGRADE', 'ROLLCALL_SUPERVISED'
+    $ourName = '^(ROLLCALL_.*|BYTEOR_API_BASE_URL|RM_SERVER|BACKEND_URL|RM_TOKEN|INSTALL_TOKEN|BYTEOR_AGENT_ID|BYTEOR_AGENT_API_KEY|RM_AGENT_TOKEN|SENSOR_TOKEN|RM_FORCE_REENROLL|SENSOR_PORT)$'
+    # Characters that cannot be seen, or look like a plain blank, quote or equals sign and are none.
+    $marks = '[\u0080-\u00a0\u00ab\u00ad\u00bb\u034f\u061c\u1680\u180e\u2000-\u200f\u2018-\u201f\u2028-\u202f\u2039\u203a\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff\uff02\uff07\uff1d\ufff9-\ufffb]|\udb40[\udc00-\udfff]'
+    $byteOrderMark = [string][char]0xfeff
     $latin1 = [System.Text.Encoding]::GetEncoding(28591)
 
     $programs = Join-Path $env:ProgramFiles 'Rollcall'
@@ -66,20 +75,152 @@ function Install-RollcallAgent {
         return $LASTEXITCODE
     }
 
-    # What the env file sets a name to. The last line wins, as it does for the agent.
-    function Get-Setting([string]$Name) {
-        if (-not (Test-Path -LiteralPath $config)) { return '' }
-        $found = ''
-        foreach ($line in [System.IO.File]::ReadAllLines($config)) {
-            if ($line -match "^\s*(?:export\s+)?$Name\s*=\s*['""]?([^'""]*?)['""]?\s*$") { $found = $Matches[1] }
+    # One rule for scripts, agent and command line. Gives '1', '0', or '' where it is not set.
+    function Read-Switch([string]$Name, [string]$Value, [string]$Place) {
+        $written = $Value.Trim()
+        if ($written -eq '') { return '' }
+        if ($written -in '1', 'true', 'yes', 'on') { return '1' }
+        if ($written -in '0', 'false', 'no', 'off') { return '0' }
+        throw "$Name must be 1, true, yes or on, or 0, false, no or off. Next: correct it in $Place."
+    }
+
+    # Checks each one, also one that this run does not use, and hands it on as 1 or 0.
+    function Assert-Switches {
+        foreach ($name in $switches) {
+            $value = Read-Switch $name ([string][Environment]::GetEnvironmentVariable($name)) 'the environment'
+            if ($value) { [Environment]::SetEnvironmentVariable($name, $value) }
+        }
+    }
+
+    # The lines of a file that a person may have written: in UTF-8, with or without a byte order mark.
+    function Read-Lines([string]$File, [long]$Largest) {
+        if ((Get-Item -LiteralPath $File -Force).Length -gt $Largest) { throw "$File is too large." }
+        $bytes = [System.IO.File]::ReadAllBytes($File)
+        $zero = [System.Array]::IndexOf($bytes, [byte]0)
+        $number = 1
+        for ($at = 0; $at -lt $zero; $at++) { if ($bytes[$at] -eq 10) { $number++ } }
+        $isWide = $bytes.Length -ge 2 -and (($bytes[0] -eq 0xff -and $bytes[1] -eq 0xfe) -or ($bytes[0] -eq 0xfe -and $bytes[1] -eq 0xff))
+        if ($isWide -or ($zero -ge 0 -and $number -eq 1)) { throw "$File, line 1: the file is UTF-16; save it as UTF-8." }
+        if ($zero -ge 0) { throw "$File, line ${number}: it holds a NUL byte; save the file as UTF-8." }
+        # What is not UTF-8 becomes U+FFFD, which no value holds.
+        $text = [System.Text.Encoding]::UTF8.GetString($bytes)
+        if ($text.StartsWith($byteOrderMark, [StringComparison]::Ordinal)) { $text = $text.Substring(1) }
+        return , @($text.Split("`n") | ForEach-Object { $_ -replace '\r\z', '' })
+    }
+
+    # Why a text cannot be a value, or nothing.
+    function Get-Fault([string]$Text) {
+        if ($Text -match '[\x00-\x08\x0a-\x1f\x7f]') { return 'it holds a control character' }
+        if ($Text.IndexOf([char]0xfffd) -ge 0) { return 'its value is not UTF-8' }
+        if ($Text -match $marks) { return 'it holds an invisible character, a special blank or a typographic quote' }
+        return ''
+    }
+
+    # What stands behind an equals sign, up to a comment: plain text, '...' and "..." in any order.
+    function Read-Value([string]$Raw, [string]$Place) {
+        $value = New-Object System.Text.StringBuilder
+        $quote = ''
+        $blanks = ''
+        $begun = $false
+        $last = ''
+        $fault = ''
+        for ($at = 0; $at -lt $Raw.Length; $at++) {
+            $letter = [string]$Raw[$at]
+            if ($quote) {
+                if ($letter -ceq $quote) { $quote = ''; continue }
+                if ($letter -ceq '\' -and $quote -ceq '"') {
+                    $at++
+                    if ($at -eq $Raw.Length) { $fault = 'it ends with a backslash, and a setting does not go on in the next line'; break }
+                    $letter = [string]$Raw[$at]
+                    if ('"\$`'.IndexOf($letter) -lt 0) { [void]$value.Append('\') }
+                }
+                [void]$value.Append($letter)
+                continue
+            }
+            if ($letter -ceq ' ' -or $letter -ceq "`t") { $blanks += $letter; continue }
+            if ($letter -ceq '#' -and $blanks) { break }
+            if ($begun) { [void]$value.Append($blanks) }
+            $blanks = ''
+            $begun = $true
+            $last = $letter
+            if ($letter -ceq "'" -or $letter -ceq '"') { $quote = $letter; $last = '' } else { [void]$value.Append($letter) }
+        }
+        if (-not $fault -and $quote) { $fault = 'a quote is not closed' }
+        if (-not $fault -and $last -ceq '\') { $fault = 'it ends with a backslash, and a setting does not go on in the next line' }
+        # Curly quotes are the better explanation of a straight one that is alone.
+        $letters = $(if ($fault) { Get-Fault $Raw } else { Get-Fault $value.ToString() })
+        $fault = Get-FirstSet @($letters, $fault)
+        if ($fault) { throw "${Place}: $fault. Next: correct that line, then run this again. Nothing was changed." }
+        return $value.ToString()
+    }
+
+    # What the env file sets. One that cannot be read is refused: a host that is enrolled must not be taken
+    # for a new one.
+    function Read-Settings {
+        $found = @{}
+        if (-not (Test-Path -LiteralPath $config)) { return $found }
+        if (-not (Test-Path -LiteralPath $config -PathType Leaf)) { throw "$config is not a regular file." }
+        $number = 0
+        foreach ($line in (Read-Lines $config 1048576)) {
+            $number++
+            $start = $line.TrimStart(' ', "`t")
+            if ($start -eq '' -or $start[0] -eq '#' -or $start[0] -eq ';') { continue }
+            if ($line -cmatch '^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=') {
+                $named = $Matches[1]
+                if ($named -cnotmatch $ourName) { continue }
+                $found[$named] = Read-Value $line.Substring($line.IndexOf('=') + 1) "$config, line $number"
+                continue
+            }
+            if ($line -cmatch '^[ \t]*export(?:[ \t]+[A-Za-z_][A-Za-z0-9_]*)+[ \t]*(?:[ \t]#.*)?$') { continue }
+            $hidden = '[\x00-\x08\x0a-\x1f\x7f]|' + $marks
+            $words = ($line -replace $hidden, '') + ' ' + ($line -replace $hidden, ' ')
+            foreach ($word in [regex]::Matches($words, '[A-Za-z_][A-Za-z0-9_]*')) {
+                if ($word.Value -cnotmatch $ourName) { continue }
+                $fault = Get-FirstSet @((Get-Fault $line), 'it is not NAME=VALUE')
+                throw "$config, line ${number}: $fault. Next: correct that line, then run this again. Nothing was changed."
+            }
         }
         return $found
+    }
+
+    function Get-Setting([string]$Name) { return [string](Read-Settings)[$Name] }
+
+    # The only token of some lines: the token alone, or a line of an env file that sets it.
+    function Read-Token([string[]]$Lines, [string]$Place) {
+        $bare = ''
+        $named = @{}
+        $number = 0
+        foreach ($line in $Lines) {
+            $number++
+            $start = $line.TrimStart(' ', "`t")
+            if ($start -eq '' -or $start[0] -eq '#' -or $start[0] -eq ';') { continue }
+            $here = "$Place, line $number"
+            if ($start -cnotmatch '^rc[a-z]_' -and $line -cmatch '^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=') {
+                $name = $Matches[1]
+                if ($name -cnotmatch '^(ROLLCALL|RM|INSTALL)_TOKEN$') { continue }
+                $found = Read-Value $line.Substring($line.IndexOf('=') + 1) $here
+                $named[$name] = $found
+            } else {
+                $found = Read-Value $line $here
+                if ($bare) { throw "${here}: there is more than one token." }
+                $bare = $found
+            }
+            if ($found -match '[ \t]') { throw "${here}: there are blanks in the token." }
+        }
+        $assigned = Get-FirstSet @($named['ROLLCALL_TOKEN'], $named['RM_TOKEN'], $named['INSTALL_TOKEN'])
+        if ($bare -and $assigned) { throw "${Place}: there is more than one token." }
+        $token = Get-FirstSet @($bare, $assigned)
+        if (-not $token) { throw "There is no enrollment token in $Place. Next: have one minted, and give it with ROLLCALL_TOKEN_FILE." }
+        if ($token -cnotmatch '^rce_[A-Za-z0-9_.~+/=-]{1,4092}\z') { throw "What $Place holds is not an enrollment token (they start with rce_). Next: ask an operator to mint one." }
+        return $token
     }
 
     # Appends, and never rewrites: an agent that rotates its key at this moment must not lose it.
     function Add-Setting([string]$Name, [string]$Value) {
         if ((Get-Setting $Name) -eq $Value) { return }
-        if ($Value -match "[\x00-\x1f'""]") { throw "The value of $Name does not fit on a line of $config." }
+        if ($Value -match '[\x00-\x1f]') { throw "The value of $Name does not fit on a line of $config." }
+        # A backslash stands for itself between single quotes, and a path of Windows is full of them.
+        if ($Value -notmatch '^[A-Za-z0-9_.,:/@%+=~-]*$') { $Value = "'" + $Value.Replace("'", "'""'""'") + "'" }
         $before = ''
         if (Test-Path -LiteralPath $config) {
             $text = [System.IO.File]::ReadAllText($config)
@@ -100,11 +241,15 @@ function Install-RollcallAgent {
     }
 
     function Assert-Url([string]$Address) {
+        if ($Address -match '\s') { throw 'The URL of the control plane holds blanks. It must be https://HOST[:PORT][/STAGE].' }
+        if ($Address -match '[?#]') { throw 'The URL of the control plane must not have a query or a fragment (? or #).' }
+        if ($Address -match '://[^/]*@') { throw 'The URL of the control plane must not hold a user name or a password.' }
+        if ($Address -match '^https?://[^/]*\.execute-api\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$') { throw "The URL of the control plane names no stage. Next: give it with the stage at its end, such as $Address/prod." }
         if ($Address.StartsWith('@')) { throw 'No control plane is known. Next: set ROLLCALL_URL.' }
         $form = '^(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$'
         if ($Address -notmatch $form) { throw 'The URL of the control plane must be https://HOST[:PORT][/STAGE].' }
         $isLoopback = $Matches[2] -match '^(localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\])$'
-        if ($Address -clike 'http:*' -and -not $isLoopback -and $env:ROLLCALL_ALLOW_HTTP -ne '1') {
+        if ($Address -clike 'http:*' -and -not $isLoopback -and (Get-FirstSet @($env:ROLLCALL_ALLOW_HTTP, (Read-Switch 'ROLLCALL_ALLOW_HTTP' (Get-Setting 'ROLLCALL_ALLOW_HTTP') $config))) -ne '1') {
             throw 'Plain HTTP shows the token to the network. Next: use https, or set ROLLCALL_ALLOW_HTTP=1.'
         }
     }
@@ -197,27 +342,56 @@ function Install-RollcallAgent {
         }
     }
 
-    function Get-EnrollmentToken([string]$Given, [string]$Name) {
+    function Get-EnrollmentToken([string]$Given, [string]$Source) {
         if ($TokenFile) {
-            $token = [System.IO.File]::ReadAllText((Resolve-Path -LiteralPath $TokenFile).ProviderPath).Trim()
+            # It is not repeated: it is a token that stands where the name of its file belongs.
+            if ((Split-Path -Leaf $TokenFile) -clike 'rce_*') { throw 'The token file is named by what looks like a token. Next: write the token to a file, and name that file.' }
+            $path = (Resolve-Path -LiteralPath $TokenFile).ProviderPath
+            return Read-Token (Read-Lines $path 65536) $path
         } elseif ($Given) {
-            Write-Warning "The token came in $Name. Next time leave it out: this script asks for it and shows nothing."
-            $token = $Given.Trim()
+            Write-Warning "The token came in $Source. Next time leave it out: this script asks for it and shows nothing."
+            $token = $Given
         } elseif (Get-StoredToken) {
-            return '' # the agent reads its own file
+            return Read-Token @(Get-StoredToken) $config
         } elseif ([Environment]::UserInteractive) {
             $hidden = Read-Host -AsSecureString 'Enrollment token (not shown)'
             $pointer = [System.Runtime.InteropServices.Marshal]::SecureStringToBSTR($hidden)
             try {
-                $token = [System.Runtime.InteropServices.Marshal]::PtrToStringBSTR($pointer).Trim()
+                $token = [System.Runtime.InteropServices.Marshal]::PtrToStringBSTR($pointer)
             } finally {
                 [System.Runtime.InteropServices.Marshal]::ZeroFreeBSTR($pointer)
             }
         } else {
             $token = ''
         }
-        if ($token -notmatch '^\S+$') { throw 'There is no enrollment token. Next: have one minted, and give it with ROLLCALL_TOKEN_FILE.' }
-        return $token
+        return Read-Token @($token -split '\r?\n') (Get-FirstSet @($Source, 'what was typed'))
+    }
+
+    # Asks whether the token would be taken, which spends nothing, before anything is downloaded.
+    function Assert-Admitted([string]$Token) {
+        $labels = @{}
+        foreach ($item in $Label) { $labels[$item.Substring(0, $item.IndexOf('='))] = $item.Substring($item.IndexOf('=') + 1) }
+        $said = @{ hostname = [Environment]::MachineName; labels = $labels }
+        if ($AgentName) { $said.name = $AgentName }
+        $body = [System.Text.Encoding]::UTF8.GetBytes((ConvertTo-Json $said -Compress))
+        $request = @{
+            Uri = "$Url/api/v1/agent-enrollment/check"; Method = 'Post'; Body = $body; ContentType = 'application/json'
+            Headers = @{ Authorization = "Bearer $Token" }; UseBasicParsing = $true; TimeoutSec = 60; MaximumRedirection = 0
+        }
+        if ($env:HTTPS_PROXY) { $request.Proxy = $env:HTTPS_PROXY }
+        try {
+            $answer = Invoke-WebRequest @request
+        } catch {
+            $reason = "$($_.ErrorDetails)"
+            if ($reason -notmatch '"code":\s*"([a-z_]+)"') { throw "Cannot ask $Url about the token: $($_.Exception.Message) Nothing was downloaded. Next: check the URL, its stage included, the proxy and the certificates." }
+            $code = $Matches[1]
+            if ($code -eq 'route_not_found') { return }
+            # An enrollment with this token that was begun here may still give this host its agent.
+            if ($code -in 'token_spent', 'token_expired' -and (Get-Setting 'ROLLCALL_ENROLLMENT_TOKEN_SHA256') -eq $fingerprint) { return }
+            throw "Enrollment would be refused: $code. Nothing was downloaded. Next: a token that expired, was spent or revoked stays so: have a fresh one minted; else ask an operator."
+        }
+        if ("$($answer.Content)" -notmatch '"admits":\s*true') { throw "What answers at $Url is not the control plane. Next: check the URL, its stage included." }
+        Write-Line 'the token admits this host.'
     }
 
     # For SYSTEM and Administrators alone, by their numbers: their names are translated.
@@ -273,7 +447,7 @@ function Install-RollcallAgent {
             }
             Start-Sleep -Seconds 1
         } while ([DateTime]::UtcNow -lt $ends)
-        throw "After $seconds seconds the control plane has accepted no heartbeat of this host. Next: look at 'rollcall-agent doctor', 'rollcall-agent status' and the service's log."
+        throw "After $seconds seconds the control plane has accepted no heartbeat of this host. Next: look at & '$binary' doctor, & '$binary' status and the service's log."
     }
 
     function Remove-Agent {
@@ -311,6 +485,9 @@ function Install-RollcallAgent {
         [Environment]::SetEnvironmentVariable($name, $null)
     }
 
+    Assert-Switches
+    foreach ($item in $Label) { if ($item -cnotmatch '^[a-z0-9][a-z0-9._/-]{0,62}=') { throw '-Label takes KEY=VALUE.' } }
+    if ($AgentName -and $AgentName -cnotmatch '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\z') { throw '-Name: a name has letters, digits and ._- alone, 63 at most.' }
     $me = New-Object System.Security.Principal.WindowsPrincipal ([System.Security.Principal.WindowsIdentity]::GetCurrent())
     if (-not $me.IsInRole([System.Security.Principal.WindowsBuiltInRole]::Administrator)) {
         throw 'This writes to system places. Next: run it in an elevated PowerShell (Run as administrator).'
@@ -319,7 +496,9 @@ function Install-RollcallAgent {
 
     if ($Uninstall -or $env:ROLLCALL_UNINSTALL -eq '1') { Remove-Agent; return }
     if ($Decommission -or $Purge) { throw '-Decommission and -Purge go with -Uninstall.' }
-    $Url = (Get-FirstSet @($Url, $env:ROLLCALL_URL, $env:RM_SERVER, $env:BACKEND_URL, $filledUrl)).TrimEnd('/')
+    $Url = (Get-FirstSet @($Url, $env:ROLLCALL_URL, $env:RM_SERVER, $env:BACKEND_URL, $filledUrl)).Trim().TrimEnd('/')
+    $Url = ($Url -replace '(/api/v1|/install/install\.ps1)$', '').TrimEnd('/')
+    foreach ($item in $switches) { [void](Read-Switch $item (Get-Setting $item) $config) }
     Assert-Url $Url
     if ($env:ROLLCALL_AGENT_VERSION -and $env:ROLLCALL_AGENT_VERSION -notmatch $versionForm) { throw 'ROLLCALL_AGENT_VERSION is no version.' }
     $force = (Get-FirstSet @($env:ROLLCALL_FORCE_REENROLL, $env:RM_FORCE_REENROLL)) -eq '1'
@@ -351,6 +530,9 @@ function Install-RollcallAgent {
         $isDone = $noted.Count -ge 2 -and $noted[0] -ne $identity -and $noted[1] -eq $fingerprint
         $mustEnroll = -not $isDone
     }
+
+    if ($mustEnroll) { Assert-Admitted $token }
+    $fromFile = -not $TokenFile -and -not $given -and (Get-StoredToken)
 
     $temporary = Join-Path ([System.IO.Path]::GetTempPath()) ('rollcall-' + [Guid]::NewGuid().ToString('N'))
     New-PrivateFolder $temporary
@@ -390,11 +572,17 @@ function Install-RollcallAgent {
         $env:ROLLCALL_CA_BUNDLE = $caFile
         Add-Setting 'ROLLCALL_CA_BUNDLE' $caFile
     }
-    if ($env:ROLLCALL_ALLOW_HTTP -eq '1') { Add-Setting 'ROLLCALL_ALLOW_HTTP' '1' }
+    # A service inherits nothing of this environment.
+    foreach ($item in 'ROLLCALL_ALLOW_HTTP', 'ROLLCALL_SELF_UPGRADE') {
+        $value = [Environment]::GetEnvironmentVariable($item)
+        if ($value) { Add-Setting $item $value }
+    }
     if ($mustEnroll) {
         $arguments = @('enroll', '--config', $config, '--url', $Url)
         if ($identity) { $arguments += '--replace' }
-        if ($token) { $arguments += '--token-stdin' }
+        if ($AgentName) { $arguments += '--name', $AgentName }
+        foreach ($item in $Label) { $arguments += '--label', $item }
+        if ($fromFile) { $token = '' } else { $arguments += '--token-stdin' } # the agent reads its own file
         $code = Invoke-Agent $arguments $token
         $token = ''
         switch ($code) {
@@ -408,8 +596,8 @@ function Install-RollcallAgent {
     Remove-State
     if ($env:ROLLCALL_NO_SERVICE -eq '1') {
         $code = Invoke-Agent @('run', '--once', '--config', $config)
-        if ($code -ne 0) { throw "The control plane did not accept a heartbeat (exit code $code). Next: rollcall-agent doctor" }
-        Write-Line "no service was installed. Start the agent with: $binary run"
+        if ($code -ne 0) { throw "The control plane did not accept a heartbeat (exit code $code). Next: & '$binary' doctor" }
+        Write-Line "no service was installed. Start the agent with: & '$binary' run"
     } else {
         # What a running agent of the former identity writes until it is started anew is older than this.
         $since = [DateTime]::MinValue

@@ -9,6 +9,8 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
+from tests.vectors.reading import ENV_FILE_REASONS
+
 FOLDER = Path("chalicelib/install")
 SHELL = FOLDER / "install.sh"
 POWERSHELL = FOLDER / "install.ps1"
@@ -151,3 +153,24 @@ def test_the_powershell_script_gives_the_agent_a_copy_of_the_bundle() -> None:
     text = POWERSHELL.read_text()
     assert "Copy-Item -LiteralPath $bundle -Destination $caFile" in text
     assert "Add-Setting 'ROLLCALL_CA_BUNDLE' $caFile" in text
+
+
+def test_the_powershell_script_has_the_switches_and_reasons_of_the_other() -> None:
+    shell, powershell = SHELL.read_text(), POWERSHELL.read_text()
+    named = re.search(r"readonly SWITCHES='([^']*)'", shell)
+    assert named is not None
+    line = next(line for line in powershell.splitlines() if "$switches = " in line)
+    assert re.findall(r"'(\w+)'", line) == named[1].split()
+    assert "must be 1, true, yes or on, or 0, false, no or off. Next: correct it in" in powershell
+    for reason in set(ENV_FILE_REASONS.values()):
+        assert reason in shell
+        assert reason in powershell
+
+
+def test_the_powershell_script_looks_at_switches_and_files_before_it_does_anything() -> None:
+    text = POWERSHELL.read_text()
+    body = text[text.index("    # Taken out of what every program below") :]
+    order = ["Assert-Switches", "Remove-Agent", "Assert-Url", "Get-AgentId", "Get-EnrollmentToken",
+             "Assert-Admitted", "Save-Download", "Install-Binary", "'enroll'"]  # fmt: skip
+    places = [body.index(word) for word in order]
+    assert places == sorted(places)
