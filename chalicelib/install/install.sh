@@ -739,7 +739,7 @@ fail_unreachable() { # CURL-CODE URL
     1 | 3 | 63) why='that is not what a control plane answers; check the URL, its stage included' code=1 ;;
     *) why='check the URL, name resolution, proxy (https_proxy) and certificates (ROLLCALL_CA_BUNDLE)' ;;
   esac
-  fail "cannot download from $place (curl $1): $why. Next: correct that, and run this again; a token that was not spent stays whole." "$code"
+  fail "cannot reach $place (curl $1): $why. Next: correct that, and run this again; a token that was not spent stays whole." "$code"
 }
 
 # Follows redirects by itself: each host has its own way, through a proxy or not.
@@ -997,7 +997,7 @@ fail_unwritable() { # FOLDER PLACE
   local instead='choose another --prefix'
   [ -n "$prefix" ] ||
     instead='install below another folder: --prefix FOLDER, and then FOLDER/usr/local/bin/rollcall-agent service install --config FOLDER/etc/rollcall/agent.env'
-  fail "cannot write to $(quoted "$1"), where $(quoted "$2") belongs: it is mounted read-only, or not yours. Nothing was changed. Next: make it writable, or $instead." 2
+  fail "cannot write to $(quoted "$1"), which $(quoted "$2") needs: it is mounted read-only, or not yours. Nothing was changed. Next: make it writable, or $instead." 2
 }
 
 fail_noexec() { # FOLDER
