@@ -16,8 +16,8 @@ FIRST_WRITING_STEP = 30
 STRIDE = 7
 
 # Gives bash one beginning of the script after the other; every program that could do something is
-# an error here, so what is cut and yet does something is seen. Within a function one place is like the
-# other, so there some are enough.
+# an error here, so what is cut and yet does something is seen. Within a function one place is like
+# the other, so there some are enough.
 CUTTING = r"""
 import subprocess, sys
 script = open(sys.argv[1], "rb").read()

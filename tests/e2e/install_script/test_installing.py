@@ -208,7 +208,8 @@ def test_a_place_where_no_program_may_run_is_named(host: Host, at: str) -> None:
     assert result.returncode == 1
     place = host.binary.parent if at == "local/bin" else host.unpacking_commands
     assert f"no program can be run in {place}: it is probably mounted noexec" in result.stderr
-    assert host.programs() == list(host.unpacking_commands.iterdir()) == []
+    assert host.programs() == []
+    assert list(host.unpacking_commands.iterdir()) == []
 
 
 def test_a_binary_that_does_not_run_is_not_installed(host: Host) -> None:

@@ -180,7 +180,8 @@ def test_an_odd_but_right_url_comes_to_the_agent_as_it_wants_it(
 
 UNUSABLE_PROXIES = [
     *("socks5://proxy.example:1080", "SOCKS5H://proxy.example", "ftp://proxy.example", "http://"),
-    *("proxy.example:port", "http://proxy example", "http://proxy\n.example", "://", "proxy\x01.example"),
+    *("proxy.example:port", "http://proxy example", "http://proxy\n.example", "://"),
+    "proxy\x01.example",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ SWITCHES = [
     *("ROLLCALL_UNINSTALL", "ROLLCALL_NO_SERVICE", "ROLLCALL_FORCE_REENROLL", "RM_FORCE_REENROLL"),
     *("ROLLCALL_ALLOW_HTTP", "ROLLCALL_SELF_UPGRADE", "ROLLCALL_SUPERVISED"),
 ]
-NEITHER = ["2", "-1", "01", "y", "enabled", "t", "nope", "true false", "1;id", "truе", "'1'"]
+NEITHER = ["2", "-1", "01", "y", "enabled", "t", "nope", "true false", "1;id", "tru\u0435", "'1'"]
 
 
 def untouched(host: Host) -> bool:
@@ -93,13 +93,21 @@ def test_a_new_identity_is_given_where_the_switch_says_so(
     [
         ("", {"ROLLCALL_SELF_UPGRADE": "false"}, {"ROLLCALL_SELF_UPGRADE": "0"}),
         ("", {"ROLLCALL_SELF_UPGRADE": "on"}, {}),
-        ("ROLLCALL_SELF_UPGRADE=no\n", {"ROLLCALL_SELF_UPGRADE": "yes"}, {"ROLLCALL_SELF_UPGRADE": "1"}),
+        (
+            "ROLLCALL_SELF_UPGRADE=no\n",
+            {"ROLLCALL_SELF_UPGRADE": "yes"},
+            {"ROLLCALL_SELF_UPGRADE": "1"},
+        ),
         ("", {"ROLLCALL_ALLOW_HTTP": "Yes"}, {"ROLLCALL_ALLOW_HTTP": "1"}),
-        ("ROLLCALL_ALLOW_HTTP=true\n", {"ROLLCALL_ALLOW_HTTP": "1"}, {"ROLLCALL_ALLOW_HTTP": "true"}),
+        (
+            "ROLLCALL_ALLOW_HTTP=true\n",
+            {"ROLLCALL_ALLOW_HTTP": "1"},
+            {"ROLLCALL_ALLOW_HTTP": "true"},
+        ),
         ("ROLLCALL_ALLOW_HTTP=1\n", {"ROLLCALL_ALLOW_HTTP": "off"}, {"ROLLCALL_ALLOW_HTTP": "0"}),
         ("ROLLCALL_ALLOW_HTTP=yes\n", {}, {"ROLLCALL_ALLOW_HTTP": "yes"}),
     ],
-)  # fmt: skip
+)
 def test_what_the_service_would_not_inherit_is_written_down(
     host: Host, before: str, given: dict[str, str], after: dict[str, str]
 ) -> None:
@@ -112,9 +120,15 @@ def test_what_the_service_would_not_inherit_is_written_down(
 
 @pytest.mark.parametrize(
     ("environment", "file", "allowed"),
-    [("true", "", True), ("", "ROLLCALL_ALLOW_HTTP=yes", True), ("no", "ROLLCALL_ALLOW_HTTP=1", False),
-     ("0", "", False), ("", "", False), ("on", "ROLLCALL_ALLOW_HTTP=0", True)],
-)  # fmt: skip
+    [
+        ("true", "", True),
+        ("", "ROLLCALL_ALLOW_HTTP=yes", True),
+        ("no", "ROLLCALL_ALLOW_HTTP=1", False),
+        ("0", "", False),
+        ("", "", False),
+        ("on", "ROLLCALL_ALLOW_HTTP=0", True),
+    ],
+)
 def test_plain_http_is_allowed_where_the_switch_says_so(
     host: Host, plane: ControlPlane, environment: str, file: str, allowed: bool
 ) -> None:

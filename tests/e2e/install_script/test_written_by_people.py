@@ -19,14 +19,15 @@ UNREADABLE = {
     "a backslash at the end": b"ROLLCALL_AGENT_API_KEY=rca_\\\n1\n",
     "an old system's name": b"RM_AGENT_TOKEN 'x'\n",
 }
+KEY = b"ROLLCALL_AGENT_API_KEY=rca_1\n"
 ENROLLED = {
-    "a byte-order mark": BOM + b"ROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_1\n",
+    "a byte-order mark": BOM + b"ROLLCALL_AGENT_ID=agt_1\n" + KEY,
     "CRLF": b"ROLLCALL_AGENT_ID=agt_1\r\nROLLCALL_AGENT_API_KEY=rca_1\r\n",
-    "quotes and comments": b"export ROLLCALL_AGENT_ID='agt_1' # ours\nROLLCALL_AGENT_API_KEY = \"rca_1\"\n",
-    "blank lines": b"\n\t\nROLLCALL_AGENT_ID=agt_1\n\nROLLCALL_AGENT_API_KEY=rca_1\n",
-    "strange lines of others": b"FOO=\"open\n[x]\nROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_1",
-    "a later line": b"ROLLCALL_AGENT_ID=agt_0\nROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_1",
-}  # fmt: skip
+    "quotes and comments": b"export ROLLCALL_AGENT_ID='agt_1' # ours\nRM_AGENT_TOKEN = \"rca_1\"\n",
+    "blank lines": b"\n\t\nROLLCALL_AGENT_ID=agt_1\n\n" + KEY,
+    "strange lines of others": b'FOO="open\n[x]\nROLLCALL_AGENT_ID=agt_1\n' + KEY.rstrip(),
+    "a later line": b"ROLLCALL_AGENT_ID=agt_0\nROLLCALL_AGENT_ID=agt_1\n" + KEY,
+}
 
 
 @pytest.mark.parametrize("force", ["0", "1"])
@@ -79,10 +80,14 @@ def test_an_uninstall_does_not_need_the_file_but_says_what_is_wrong(host: Host) 
 
 @pytest.mark.parametrize(
     "content",
-    [BOM + TOKEN.encode(), f"\n \r\n# minted\n  '{TOKEN}' # web-1\r\n".encode(),
-     f"export ROLLCALL_TOKEN=\"{TOKEN}\"\n".encode(), f"BACKEND_URL=https://x\nINSTALL_TOKEN={TOKEN}\n".encode()],
+    [
+        BOM + TOKEN.encode(),
+        f"\n \r\n# minted\n  '{TOKEN}' # web-1\r\n".encode(),
+        f'export ROLLCALL_TOKEN="{TOKEN}"\n'.encode(),
+        f"BACKEND_URL=https://x\nINSTALL_TOKEN={TOKEN}\n".encode(),
+    ],
     ids=["a byte-order mark", "lines around it", "an assignment", "a whole env file"],
-)  # fmt: skip
+)
 def test_a_token_file_may_be_written_by_an_editor(host: Host, content: bytes) -> None:
     file = host.token_file()
     file.write_bytes(content)

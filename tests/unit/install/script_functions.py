@@ -13,11 +13,11 @@ _BEGINNING: Final = "export LC_ALL=C; list_marks; decommission=0; config_dir=/; 
 
 
 def call(driver: str, *arguments: str, **environment: str) -> list[str]:
-    """Run lines of bash behind the functions of the script; return what they print, up to each NUL."""
+    """Run lines of bash behind the functions of the script; return what they print, cut at NUL."""
     text = SHELL.read_text()
     functions = text[: text.rindex("{ main ")]
-    done = subprocess.run(
-        ["bash", "-c", functions + _BEGINNING + driver, "bash", *arguments],
+    done = subprocess.run(  # noqa: S603 - our own script
+        ["/bin/bash", "-c", functions + _BEGINNING + driver, "bash", *arguments],
         capture_output=True,
         timeout=SLOWEST,
         check=False,

@@ -23,7 +23,9 @@ for config in "$@"; do
   refused=''
   read_env_file note
   if [ -n "$refused" ]; then printf '%s' "refused $refused"; else
-    for name in $(printf '%s\n' ${names[@]+"${names[@]}"}); do printf '%s=%s\n' "$name" "$(env_value "$name")"; done
+    for name in $(printf '%s\n' ${names[@]+"${names[@]}"}); do
+      printf '%s=%s\n' "$name" "$(env_value "$name")"
+    done
   fi
   printf '\0'
 done
@@ -32,7 +34,8 @@ TOKEN_DRIVER = r"""
 for file in "$@"; do
   slurp_token_file "$file"
   [ -n "$fault" ] || read_token
-  if [ -n "$fault" ]; then printf 'refused%s: %s\0' "${number:+, line $number}" "$(reason_of "$fault")"
+  if [ -n "$fault" ]; then
+    printf 'refused%s: %s\0' "${number:+, line $number}" "$(reason_of "$fault")"
   else printf '%s\0' "$value"; fi
 done
 """
@@ -106,6 +109,7 @@ def test_what_the_script_writes_down_it_reads_again(tmp_path: Path) -> None:
     driver = (
         'config=$1; shift; read_env_file; count=0; for value in "$@"; do count=$((count + 1));'
         ' remember "ROLLCALL_X$count" "$value"; done; read_env_file;'
-        ' for ((count = 1; count <= $#; count++)); do env_value "ROLLCALL_X$count"; printf "\\0"; done'
+        " for ((count = 1; count <= $#; count++)); do"
+        ' env_value "ROLLCALL_X$count"; printf "\\0"; done'
     )
     assert call(driver, str(config), *odd) == odd
