@@ -164,33 +164,48 @@ def _write(tools: HeartbeatTools, origin: Origin, beat: Beat) -> News:
         if isinstance(outcome, Accepted):
             return _NO_NEWS
         if isinstance(outcome, NotAccepted):
-            row = _allowed(outcome.row, beat)
-            if _heard_after_a_look(origin, beat, row):
-                return News(
-                    facts_wanted=beat.facts not in (None, row.facts),
-                    rotate_key=bool(row.rotation_requested)
-                    and not presence_writes.promotes(beat, row),
-                )
+            news = _after_a_look(origin, beat, _allowed(outcome.row, beat))
+            if news is not None:
+                return news
     raise AssertionError("unreachable: patience raises")
 
 
-def _heard_after_a_look(origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
-    """The second request; False where the row changed meanwhile and is worth another look."""
+def _after_a_look(origin: Origin, beat: Beat, row: AgentPresenceItem) -> News | None:
+    """What is told once the row is known; None where it changed and is worth another look."""
+    if presence_writes.repeats(beat, row):
+        return _repeated(beat, row)
     if row.status != ONLINE or row.instance != beat.instance:
-        return _resumed(origin, beat, row)
-    if not _in_turn(row, beat):
+        return _news(beat, row) if _resumed(origin, beat, row) else None
+    if not _newer(row, beat) or int(row.next_allowed or 0) > beat.now:
         raise _out_of_turn(row, beat)
     # An operator's wish ends where the new key is used, and not where it is given out: that answer
     # may be lost.
     ends_wish = bool(row.rotation_requested) and presence_writes.promotes(beat, row)
     outcome = presence_writes.beat(beat, with_news=True, ends_wish=ends_wish)
-    return isinstance(outcome, Accepted)
+    if isinstance(outcome, NotAccepted):
+        # The SDK repeats a request whose answer was lost: then the row has this beat already.
+        row = _allowed(outcome.row, beat)
+        return _repeated(beat, row) if presence_writes.repeats(beat, row) else None
+    return _news(beat, row) if isinstance(outcome, Accepted) else None
 
 
-def _in_turn(row: AgentPresenceItem, beat: Beat) -> bool:
-    if row.sequence == beat.sequence:
-        return bool(row.nonce == beat.nonce)
-    return _newer(row, beat) and int(row.next_allowed or 0) <= beat.now
+def _repeated(beat: Beat, row: AgentPresenceItem) -> News | None:
+    """A beat that was accepted is answered so again, and moves nothing.
+
+    Else the repetition would be a way round the limit: it would keep the agent online, or bring
+    it back, as often as it is sent. An answer to a key says that the key is the agent's, so a
+    pending one that is shown for the first time is promoted here as by any beat.
+    """
+    if presence_writes.promotes(beat, row) and not presence_writes.promote(beat, row):
+        return None
+    return _news(beat, row)
+
+
+def _news(beat: Beat, row: AgentPresenceItem) -> News:
+    return News(
+        facts_wanted=beat.facts not in (None, row.facts),
+        rotate_key=bool(row.rotation_requested) and not presence_writes.promotes(beat, row),
+    )
 
 
 def _allowed(row: AgentPresenceItem | None, beat: Beat) -> AgentPresenceItem:
@@ -234,11 +249,7 @@ def _resumed(origin: Origin, beat: Beat, row: AgentPresenceItem) -> bool:
 
 
 def _newer(row: AgentPresenceItem, beat: Beat) -> bool:
-    return (
-        row.sequence is None
-        or row.sequence < beat.sequence
-        or (row.sequence == beat.sequence and row.nonce == beat.nonce)
-    )
+    return row.sequence is None or row.sequence < beat.sequence
 
 
 def _out_of_turn(row: AgentPresenceItem, beat: Beat) -> DomainError:

@@ -37,7 +37,7 @@ _HEARD = (
 )
 _IN_TURN = (
     "s = :online AND (k = :key OR p = :key) AND contains(sc, :scope) AND i = :instance"
-    " AND ((q < :sequence AND n <= :now) OR (q = :sequence AND b = :nonce))"
+    " AND q < :sequence AND n <= :now"
 )
 # Whoever has something to hear fails these, and so a steady beat needs no answer of the database:
 # the row that comes with the failure says what it is.
@@ -45,6 +45,9 @@ _NOTHING_TO_SAY = " AND attribute_not_exists(r)"
 _SAME_FACTS = " AND f = :facts"
 # Once a key is promoted, both are the same: a wish that came after that must not be taken for this.
 _PROMOTES = " AND p = :key AND k <> :key"
+_REPEATED = (
+    "s = :status AND contains(sc, :scope) AND i = :instance AND q = :sequence AND b = :nonce"
+)
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +88,9 @@ def beat(
 ) -> Accepted | NotAccepted | Conflicted:
     """Accept a steady heartbeat in ONE request, or learn from the same request why not.
 
-    A repetition of the last accepted beat (same sequence and nonce) passes, so a lost answer or
-    a retry by the SDK never looks like a clone. Setting the key is a no-op for the current one
-    and promotes the pending one.
+    A repetition of the last accepted beat fails the condition, and the row that comes with the
+    failure shows it (`repeats`): so it moves nothing. Setting the key is a no-op for the current
+    one and promotes the pending one.
 
     Args:
         beat: the heartbeat.
@@ -144,9 +147,49 @@ def _values(beat: Beat, *, with_news: bool) -> dict[str, dict[str, Any]]:
     }
 
 
+def repeats(beat: Beat, seen: AgentPresenceItem) -> bool:
+    """Whether the row has this very beat already: its answer was lost, or the SDK sent it twice."""
+    return (seen.instance, seen.sequence, seen.nonce) == (beat.instance, beat.sequence, beat.nonce)
+
+
 def promotes(beat: Beat, seen: AgentPresenceItem) -> bool:
     """Whether the beat is the first that shows the pending key."""
     return seen.pending_key is not None and beat.key == seen.pending_key != seen.key
+
+
+def promote(beat: Beat, seen: AgentPresenceItem) -> bool:
+    """Make the pending key the agent's, where a repetition is the first that shows it.
+
+    Nothing else of the row moves, except that a wish for a rotation ends. It happens once for each
+    rotation, so it is no way round the limit.
+
+    Returns:
+        Whether it is written; not where the row changed since it was seen.
+
+    Raises:
+        Unavailable: the database did not answer.
+    """
+    with guarded():
+        try:
+            update_item(
+                TableName=_P.Meta.table_name,
+                Key={"pk": {"S": seen.pk}},
+                UpdateExpression="SET k = :key REMOVE r",
+                ConditionExpression=_REPEATED + _PROMOTES,
+                ExpressionAttributeValues={
+                    ":status": {"S": seen.status},
+                    ":key": {"B": beat.key},
+                    ":scope": {"S": beat.scope},
+                    ":instance": {"S": beat.instance},
+                    ":sequence": {"N": str(beat.sequence)},
+                    ":nonce": {"S": beat.nonce},
+                },
+            )
+        except ClientError as error:
+            if response_code(error) not in (CONFLICT, CONDITION_FAILED):
+                raise
+            return False
+    return True
 
 
 def resume(transaction: Transaction, beat: Beat, seen: AgentPresenceItem) -> None:

@@ -37,17 +37,17 @@ class Beat(Operation):
         refused = agent.verdict(self.key, state.now)
         if refused is not None:
             return refused
-        same = agent.instance == self.instance
-        if same and agent.status == "online" and self._repeats(agent):
+        if self._repeats(agent):
             return OK
-        if same and not self._repeats(agent) and self.sequence <= (agent.sequence or 0):
+        if agent.instance == self.instance and self.sequence <= (agent.sequence or 0):
             return 409, "sequence_stale"
         if agent.next_allowed is not None and agent.next_allowed > state.now:
             return 429, "heartbeat_too_soon"
         return OK
 
     def _repeats(self, agent: Agent) -> bool:
-        return (agent.sequence, agent.nonce) == (self.sequence, self.nonce)
+        last = (agent.instance, agent.sequence, agent.nonce)
+        return last == (self.instance, self.sequence, self.nonce)
 
     def take(self, state: State, answer: Answer) -> bool:
         agent = state.agents[self.agent]
@@ -57,6 +57,8 @@ class Beat(Operation):
                 state.refused(event, str(answer.code), organization, agent.id)
             return True
         agent.use(self.key)
+        if self._repeats(agent):
+            return True
         if agent.status != "online":
             state.happened("agent.online", agent.organization, agent.id)
         elif agent.instance != self.instance:
