@@ -23,6 +23,7 @@ USER = "usr"
 SESSION = "ses"
 PERSONAL_TOKEN = "pat"  # noqa: S105 - a kind of identifier
 INVITATION = "inv"
+MEMBERSHIP = "mbr"
 
 
 def base32(raw: bytes) -> str:

@@ -175,6 +175,7 @@ def _add_admin(
         f"member#{user}",
         user=user,
         username=username,
+        membership=ids.new(ids.MEMBERSHIP),
         revision=1,
         **membership,
     )

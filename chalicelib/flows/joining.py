@@ -159,7 +159,13 @@ def _transaction(
             transaction, project, organizations.project_row(organization, project)
         )
     if is_of_a_person(row):
-        memberships.check_admin(transaction, _INVITER, organization, str(row.invited_by))
+        memberships.check_admin(
+            transaction,
+            _INVITER,
+            organization,
+            str(row.invited_by),
+            joined_until=int(row.created_at or 0),
+        )
     audit_records.put(
         transaction,
         success(

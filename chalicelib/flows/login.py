@@ -81,9 +81,7 @@ def log_in(
     here = _chosen(found, request.organization)
     if passwords.is_outdated(str(user.password_hash)):
         _rehash(passwords, user, request.password)
-    opened = sessions.open_session(
-        patience, visit, user, here.organization.organization, method="password"
-    )
+    opened = sessions.open_session(patience, visit, user, here.member, method="password")
     return LoggedIn(opened, here, found.belongings)
 
 

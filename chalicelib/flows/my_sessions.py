@@ -12,6 +12,7 @@ from chalicelib.flows.contention import Patience
 from chalicelib.flows.my_organizations import Belonging
 from chalicelib.flows.sessions import Opened, Visit
 from chalicelib.store import audit_records, organizations, people
+from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.people import PersonItem
 from chalicelib.store.table import read_all
 from chalicelib.store.transaction import Transaction
@@ -173,7 +174,7 @@ def switch(
         person, old = find_person(user), _find(user, str(origin.credential))
         if old.status != people.ACTIVE:
             raise ended()
-        transaction, opened = _switch(origin, visit, organization, person, old)
+        transaction, opened = _switch(origin, visit, there[0].member, person, old)
         cancelled = transaction.write()
         # The SDK repeats a request whose answer was lost: what stands in the way is then ours.
         if cancelled is None or "session" in cancelled.refused:
@@ -186,21 +187,22 @@ def switch(
 
 
 def _switch(
-    origin: Origin, visit: Visit, organization: str, person: PersonItem, old: PersonItem
+    origin: Origin, visit: Visit, member: OrganizationItem, person: PersonItem, old: PersonItem
 ) -> tuple[Transaction, Opened]:
     transaction = Transaction()
     opened = sessions.begin(
         transaction,
         visit,
         user=person.pk,
-        organization=organization,
+        organization=member.organization,
+        membership=member.membership,
         method="switch",
         valid_from=person.valid_from,
         expires_at=int(old.expires_at or 0),
     )
     people.end(transaction, "ended", old, origin.now)
     people.check_unmoved(transaction, person)
-    organizations.check_member(transaction, organization, person.pk)
+    organizations.check_member(transaction, member)
     detail = UserLoggedOut(user_id=person.pk, session_id=identifier(old))
     audit_records.put(transaction, _evidence(origin, old, detail))
     return transaction, opened

@@ -78,7 +78,7 @@ def find(claims: OpaqueClaims, now: int) -> Offer:
     )
     if not isinstance(organization, OrganizationItem) or not _is_active(organization):
         raise organization_closed()
-    if is_of_a_person(row) and not (_invites(member) and _is_active(account)):
+    if is_of_a_person(row) and not (_invites(member, row) and _is_active(account)):
         raise ended("revoked")
     # To let somebody in with less than was offered would be a decision that nobody has made.
     if not all(_is_active(project) for project in found):
@@ -100,13 +100,16 @@ def statuses(organization: str, rows: list[PersonItem], now: int) -> list[str]:
         return said
     members = read_all([organizations.member_row(organization, user) for user in asked])
     accounts = read_all([people.user_row(user) for user in asked])
-    unable = {
-        user
+    inviters = {
+        user: member if _is_active(account) else None
         for user, member, account in zip(asked, members, accounts, strict=True)
-        if not (_invites(member) and _is_active(account))
     }
     return [
-        "revoked" if status == "pending" and row.invited_by in unable else status
+        "revoked"
+        if status == "pending"
+        and is_of_a_person(row)
+        and not _invites(inviters[str(row.invited_by)], row)
+        else status
         for row, status in zip(rows, said, strict=True)
     ]
 
@@ -129,8 +132,16 @@ def project_gone() -> InvitationEnded:
     )
 
 
-def _invites(member: Table | None) -> bool:
-    return isinstance(member, OrganizationItem) and memberships.counts(member)
+def _invites(member: Table | None, invitation: PersonItem) -> bool:
+    """Whether the membership that made the invitation is there still, and may invite.
+
+    An inviter who was removed and has joined again made it under another membership.
+    """
+    return (
+        isinstance(member, OrganizationItem)
+        and memberships.counts(member)
+        and int(member.created_at) <= int(invitation.created_at or 0)
+    )
 
 
 def _is_active(row: Table | None) -> bool:

@@ -120,9 +120,15 @@ def _first_login(visit: Visit, organization: str, who: Identity) -> Opened | Non
         success(_origin(visit, organization), provisioned, resource=("user", user)),
         part="user_audit",
     )
-    _add(transaction, visit, organization, user, who.role)
+    membership = _add(transaction, visit, organization, user, who.role)
     opened = sessions.begin(
-        transaction, visit, user=user, organization=organization, method="oidc", valid_from=0
+        transaction,
+        visit,
+        user=user,
+        organization=organization,
+        membership=membership,
+        method="oidc",
+        valid_from=0,
     )
     return _written(transaction, opened, organization, who)
 
@@ -150,18 +156,20 @@ def _login(
     if member is not None and member.status != organizations.ACTIVE:
         raise _refused(refusals, visit, organization, user, _disabled())
     transaction = Transaction()
+    membership = member.membership if member is not None else None
     if member is None:
-        _add(transaction, visit, organization, user, who.role)
+        membership = _add(transaction, visit, organization, user, who.role)
     elif member.role != who.role:
         _change(transaction, visit, member, who.role)
     else:
-        organizations.check_member(transaction, organization, user)
+        organizations.check_member(transaction, member)
     people.check_unmoved(transaction, person)
     opened = sessions.begin(
         transaction,
         visit,
         user=user,
         organization=organization,
+        membership=membership,
         method="oidc",
         valid_from=person.valid_from,
     )
@@ -179,8 +187,8 @@ def _changed() -> Unauthenticated:
     return oidc_guard.begin_anew("login_state_invalid", "the provider was changed meanwhile")
 
 
-def _add(transaction: Transaction, visit: Visit, organization: str, user: str, role: Role) -> None:
-    memberships.add(
+def _add(transaction: Transaction, visit: Visit, organization: str, user: str, role: Role) -> str:
+    membership = memberships.add(
         transaction,
         organization,
         user,
@@ -198,6 +206,7 @@ def _add(transaction: Transaction, visit: Visit, organization: str, user: str, r
             resource=("user", user),
         ),
     )
+    return membership
 
 
 def _change(transaction: Transaction, visit: Visit, member: OrganizationItem, role: Role) -> None:

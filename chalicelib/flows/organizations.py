@@ -95,6 +95,7 @@ def _join(transaction: Transaction, origin: Origin, username: str | None) -> Non
         f"member#{user}",
         user=user,
         username=username,
+        membership=ids.new(ids.MEMBERSHIP),
         created_by=user,
         revision=1,
         **roles,

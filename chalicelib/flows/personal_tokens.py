@@ -68,8 +68,8 @@ def mint(
     secret, digest, token = person.issue_personal_token(origin.organization, user)
     expires_at = origin.now + request.ttl_seconds * 1000
     for _ in patience.rounds():
-        owner = find_person(user)
-        if owner.status != people.ACTIVE:
+        owner, member = find_person(user), organizations.find(origin.organization, f"member#{user}")
+        if member is None or owner.status != people.ACTIVE:
             raise ended()
         # Read after the person, whose row a token that is made meanwhile would move.
         _check_room(user, origin.now)
@@ -79,15 +79,16 @@ def mint(
             owner,
             token,
             organization=origin.organization,
+            membership=member.membership,
             digest=digest,
             name=request.name,
             scopes=scopes,
             created_at=origin.now,
             expires_at=expires_at,
         )
-        organizations.check_member(transaction, origin.organization, user)
+        organizations.check_member(transaction, member)
         # What outlives a session by a year is made by none that has ended.
-        people.check_session(transaction, owner, str(origin.credential))
+        people.check_session(transaction, owner, str(origin.credential), member.membership)
         detail = PersonalTokenCreated(
             user_id=user,
             personal_token_id=token,

@@ -11,6 +11,7 @@ from chalicelib.evidence.login_events import UserLoggedIn
 from chalicelib.evidence.record import Origin, success
 from chalicelib.flows.contention import Patience
 from chalicelib.store import audit_records, organizations, people
+from chalicelib.store.organizations import OrganizationItem
 from chalicelib.store.people import PersonItem
 from chalicelib.store.transaction import Transaction
 
@@ -56,6 +57,7 @@ def begin(
     *,
     user: str,
     organization: str,
+    membership: str | None,
     method: Method,
     valid_from: float | None = None,
     expires_at: int | None = None,
@@ -70,6 +72,7 @@ def begin(
         visit: from where.
         user: whose session it is.
         organization: to which it is bound.
+        membership: under which it is opened, and with which it ends.
         method: how the person proved who they are.
         valid_from: that of the person's row, which the transaction must find unchanged.
         expires_at: earlier than a whole session's life, where it goes on for another.
@@ -85,6 +88,7 @@ def begin(
         user,
         session,
         organization=organization,
+        membership=membership,
         digest=digest,
         as_of=as_of,
         created_at=visit.now,
@@ -105,7 +109,7 @@ def begin(
 
 
 def open_session(
-    patience: Patience, visit: Visit, user: PersonItem, organization: str, *, method: Method
+    patience: Patience, visit: Visit, user: PersonItem, member: OrganizationItem, *, method: Method
 ) -> Opened:
     """Open a session for somebody who has just proved to be this person.
 
@@ -113,7 +117,7 @@ def open_session(
         patience: how contention is waited out.
         visit: from where.
         user: the person's row as it was read for the proof: what moved since refuses the session.
-        organization: to which it is bound.
+        member: the membership as it was read: to its organization the session is bound.
         method: how it was proved.
 
     Raises:
@@ -127,12 +131,13 @@ def open_session(
             transaction,
             visit,
             user=user.pk,
-            organization=organization,
+            organization=member.organization,
+            membership=member.membership,
             method=method,
             valid_from=user.valid_from,
         )
         people.check_unmoved(transaction, user)
-        organizations.check_member(transaction, organization, user.pk)
+        organizations.check_member(transaction, member)
         cancelled = transaction.write()
         # The SDK repeats a request whose answer was lost; the session that stands in the way is
         # then our own, for its identifier follows from 256 random bits.

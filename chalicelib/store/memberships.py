@@ -11,6 +11,7 @@ from typing import Any
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from chalicelib import ids
 from chalicelib.permissions import Role
 from chalicelib.store.organizations import ACTIVE, ORGANIZATION, OrganizationItem
 from chalicelib.store.people import USER, PersonItem
@@ -35,11 +36,12 @@ def add(
     projects: dict[str, str],
     created_at: int,
     created_by: str | None,
-) -> None:
-    """Add a new membership. It is counted where it is an org_admin's.
+) -> str:
+    """Add a new membership, and return its name. It is counted where it is an org_admin's.
 
     The organization has to be there and not being deleted.
     """
+    membership = ids.new(ids.MEMBERSHIP)
     attributes: dict[str, Any] = {"role": role, "projects": projects, "created_at": created_at}
     transaction.put(
         MEMBER,
@@ -49,6 +51,7 @@ def add(
             user=user,
             username=username,
             created_by=created_by,
+            membership=membership,
             revision=1,
             **attributes,
         ),
@@ -67,15 +70,31 @@ def add(
             OrganizationItem(organization, ORGANIZATION),
             OrganizationItem.status == ACTIVE,
         )
+    return membership
 
 
-def check_admin(transaction: Transaction, part: str, organization: str, user: str) -> None:
-    """Add the condition that a member is an org_admin still, and may act."""
-    transaction.check(
-        part,
-        OrganizationItem(organization, f"member#{user}"),
-        (OrganizationItem.role == Role.ORG_ADMIN) & (OrganizationItem.status == ACTIVE),
-    )
+def check_admin(
+    transaction: Transaction,
+    part: str,
+    organization: str,
+    user: str,
+    *,
+    joined_until: int | None = None,
+) -> None:
+    """Add the condition that a member is an org_admin still, and may act.
+
+    Args:
+        transaction: to which it is added.
+        part: as `Cancelled.refused` names it.
+        organization: the tenant.
+        user: the member.
+        joined_until: refused where the member joined later than that (milliseconds): what one
+            left behind who was removed does not become good again when that one joins again.
+    """
+    able = (OrganizationItem.role == Role.ORG_ADMIN) & (OrganizationItem.status == ACTIVE)
+    if joined_until is not None:
+        able = able & (OrganizationItem.created_at <= joined_until)
+    transaction.check(part, OrganizationItem(organization, f"member#{user}"), able)
 
 
 def count_admins(transaction: Transaction, organization: str, change: int) -> None:
@@ -185,7 +204,11 @@ def _roles(model: Any, role: str | None, projects: dict[str, str]) -> list[Actio
 def _unmoved(row: OrganizationItem) -> Condition:
     revision = OrganizationItem.revision
     same = revision.does_not_exist() if row.revision is None else revision == int(row.revision)
-    condition: Condition = OrganizationItem.organization.exists() & same
+    # Revisions begin again with each membership.
+    joined = OrganizationItem.created_at == int(row.created_at)
+    condition: Condition = OrganizationItem.organization.exists() & same & joined
+    if row.membership:
+        condition = condition & (OrganizationItem.membership == row.membership)
     return condition
 
 

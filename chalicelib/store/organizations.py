@@ -35,7 +35,8 @@ class OrganizationItem(Table):
     - `project#prj_…`, `environment#env_…`. The environment's row is its control row: what belongs
       to all its agents (never an authorization), so a worker may keep it for some seconds.
     - `member#usr_…`: a membership: `role` in the organization, and `projects`, a role in each of
-      some projects.
+      some projects. `membership` is another one each time the person joins: what was opened under
+      one is not valid under the next.
     - `identity-provider`: where its people log in (`store/identity_providers.py`).
     - `exports`: which exports are under way (`store/export_places.py`).
     - `keys`: how many keys were ever made (`store/organization_keys.py`).
@@ -66,6 +67,7 @@ class OrganizationItem(Table):
     fingerprint_key = BinaryAttribute(null=True, legacy_encoding=False)
     user = UnicodeAttribute(null=True)
     username = UnicodeAttribute(null=True)
+    membership = UnicodeAttribute(null=True)
     role = UnicodeAttribute(null=True)
     projects: JSONAttribute = JSONAttribute(null=True)
     provider: JSONAttribute = JSONAttribute(null=True)
@@ -148,10 +150,16 @@ def check_active(transaction: Transaction, part: str, key: Key) -> None:
     transaction.check(part, OrganizationItem(organization, item), OrganizationItem.status == ACTIVE)
 
 
-def check_member(transaction: Transaction, organization: str, user: str) -> None:
-    """Add the condition that a person belongs to the organization (part `member`)."""
+def check_member(transaction: Transaction, seen: OrganizationItem) -> None:
+    """Add the condition that a person belongs to the organization (part `member`).
+
+    It has to be the membership that was seen, and not one that followed it: who was removed and
+    has joined again gets nothing that began before.
+    """
+    membership = OrganizationItem.membership
+    same = membership.does_not_exist() if not seen.membership else membership == seen.membership
     transaction.check(
         "member",
-        OrganizationItem(organization, f"member#{user}"),
-        OrganizationItem.status == ACTIVE,
+        OrganizationItem(seen.organization, seen.item),
+        (OrganizationItem.status == ACTIVE) & same,
     )

@@ -64,6 +64,8 @@ class PersonItem(Table):
     """Sessions that began before are over: that is how one logs out everywhere (milliseconds)."""
     as_of = NumberAttribute(null=True)
     """Of a session: what its beginning counts as, where that is not `created_at`."""
+    membership = UnicodeAttribute(null=True)
+    """Of a session or personal API token: under which of the person's memberships it was made."""
     tokens_minted = NumberAttribute(null=True)
     """Of a person: grows with each personal API token, so that two at once see each other."""
     digest = BinaryAttribute(null=True, legacy_encoding=False)
@@ -156,10 +158,22 @@ def spare(transaction: Transaction, seen: PersonItem, session: str, valid_from: 
     transaction.update("session", row, [PersonItem.as_of.set(valid_from)], _is_live(seen))
 
 
-def check_session(transaction: Transaction, seen: PersonItem, session: str) -> None:
-    """Add the condition that a session of a person has not ended (part `session`)."""
-    row = PersonItem(seen.pk, f"session#{session}")
-    transaction.check("session", row, _is_live(seen))
+def check_session(
+    transaction: Transaction, seen: PersonItem, session: str, membership: str | None
+) -> None:
+    """Add the condition that a session of a person has not ended (part `session`).
+
+    Nor may it be of another membership than the one that is given; None where that has no name.
+    """
+    row, own = PersonItem(seen.pk, f"session#{session}"), PersonItem.membership
+    same = own.does_not_exist() if membership is None else _unnamed_or(own, membership)
+    transaction.check("session", row, _is_live(seen) & same)
+
+
+def _unnamed_or(attribute: UnicodeAttribute, value: str) -> Condition:
+    # A session from before memberships had names is told by its time, when it is identified.
+    condition: Condition = attribute.does_not_exist() | (attribute == value)
+    return condition
 
 
 def _is_live(seen: PersonItem) -> Condition:

@@ -246,22 +246,6 @@ def test_a_person_has_roles_in_200_projects_at_most_and_dead_ones_do_not_count(
     assert changed.status == 200
 
 
-def test_who_comes_back_comes_without_the_sessions_and_tokens_of_before(
-    tenant: Tenant, admin: Person
-) -> None:
-    clock, scopes = tenant.api.clock, {"agents:read"}
-    guest = person(tenant, "viewer")
-    old_token, _ = personal_token(tenant, guest.user, scopes)
-    assert admin.call("DELETE", f"/members/{guest.user}").status == 200
-    clock.advance(seconds=10)
-    join(tenant, guest.user, guest.username, "viewer")
-    for raw in (guest.session, old_token):
-        answer = tenant.api.call("GET", "/api/v1/agents", credential=raw)
-        assert (answer.status, answer.code) == (401, "credential_revoked")
-    for raw in (open_session(tenant, guest.user)[0], personal_token(tenant, guest.user, scopes)[0]):
-        assert tenant.api.call("GET", "/api/v1/agents", credential=raw).status == 200
-
-
 def test_a_session_of_a_worker_whose_clock_is_ahead_does_not_come_back_with_the_account(
     tenant: Tenant, admin: Person
 ) -> None:
