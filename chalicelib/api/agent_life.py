@@ -28,7 +28,10 @@ def quarantine_agent(caller: Caller, agent_id: str) -> Response:
 def release_agent(caller: Caller, agent_id: str) -> Response:
     """End a quarantine: the agent goes on, and a copy of it gets an identity or does not."""
     wanted = requests.body(api.current_request, quarantine_flow.ReleaseRequest)
-    quarantine_flow.release(runtime.current().patience, caller.origin, agent_id, wanted)
+    now = runtime.current()
+    quarantine_flow.release(
+        now.patience, caller.origin, agent_id, wanted, now.settings.presence_bucket_seconds
+    )
     return _shown(caller, agent_id)
 
 

@@ -22,6 +22,8 @@ from chalicelib.flows.enrollment import EnrollTools, ExchangeRequest
 
 _LIST = "enrollment_tokens"
 _MINT = "POST /api/v1/agent-enrollment/tokens"
+_REVOKE = f"{_MINT}/{{enrollment_token_id}}/revoke"
+_ENDS_AGENTS = "agents:write"
 api = Api(__name__, prefix="/api/v1/agent-enrollment")
 
 
@@ -32,7 +34,7 @@ def mint_enrollment_token(caller: Caller) -> Response:
     key = requests.idempotency_key(api.current_request)
     if wanted.replace_machine:
         # Its holder may end an agent.
-        operators.require_scope(caller, _MINT, "agents:write")
+        operators.require_scope(caller, _MINT, _ENDS_AGENTS)
     now = runtime.current()
     minted = mint_flow.mint(now.patience, caller.origin, caller.row, wanted, key)
     shape = shapes.token(minted.token, caller.origin.now)
@@ -71,6 +73,8 @@ def get_enrollment_token(caller: Caller, enrollment_token_id: str) -> Response:
 def revoke_enrollment_token(caller: Caller, enrollment_token_id: str) -> Response:
     """End a token; with `cascade`, its agents too, by a job (202)."""
     wanted = requests.body(api.current_request, token_flow.RevokeTokenRequest, optional=True)
+    if wanted.cascade:
+        operators.require_scope(caller, _REVOKE, _ENDS_AGENTS)
     patience = runtime.current().patience
     revoked = token_flow.revoke(patience, caller.origin, enrollment_token_id, wanted)
     shape = shapes.token(revoked.token, caller.origin.now)

@@ -122,13 +122,14 @@ class AgentOffline(Detail, frozen=True, kw_only=True):
 
 
 class AgentUpdated(Detail, frozen=True, kw_only=True):
-    """An operator renamed or labelled an agent."""
+    """An operator renamed or labelled an agent; the labels are all that it has, and all it had."""
 
     NAME = "agent.updated"
     agent_id: str
     name: str
     previous_name: str
     labels: dict[str, str] = {}
+    previous_labels: dict[str, str] = {}
 
 
 class AgentRevoked(Detail, frozen=True, kw_only=True):

@@ -14,6 +14,9 @@ def status_of(row: AgentPresenceItem | None, now: int) -> str:
     Online for one and a half intervals after a beat, late until three, then offline, whether
     or not the sweep has come by yet. The interval is the one that the agent was told with its last
     beat: it cannot know yet of one that came later.
+
+    A quarantined agent's beats leave no mark. So after a release it is late, and not offline,
+    until it had three intervals to be accepted again.
     """
     if row is None or row.status is None:
         return "unknown"
@@ -22,4 +25,6 @@ def status_of(row: AgentPresenceItem | None, now: int) -> str:
     silent, interval = now - int(row.last_seen or 0), told_interval(row)
     if silent <= _LATE_AFTER * interval:
         return ONLINE
+    if row.released_at is not None:
+        silent = min(silent, now - int(row.released_at))
     return LATE if silent < MISSED_BEATS * interval else OFFLINE

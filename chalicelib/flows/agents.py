@@ -259,7 +259,11 @@ def _change(origin: Origin, row: AgentIdentityItem, request: UpdateAgentRequest)
         success(
             origin,
             AgentUpdated(
-                agent_id=row.agent_id, name=name, previous_name=str(row.name), labels=labels
+                agent_id=row.agent_id,
+                name=name,
+                previous_name=str(row.name),
+                labels=labels,
+                previous_labels=dict(row.labels or {}),
             ),
             resource=("agent", row.agent_id),
             project=row.project,

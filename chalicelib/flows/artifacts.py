@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from chalicelib import ids
-from chalicelib.errors import NotFound, TooLarge, TooMany, UnsupportedType
+from chalicelib.errors import Conflict, NotFound, TooLarge, TooMany, UnsupportedType
 from chalicelib.evidence.events import ArtifactDescribed, ArtifactRequested, Detail
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import ContentType, Filename, Metadata, Sha256
@@ -90,12 +90,15 @@ def announce(
         UnsupportedType: the content type is not accepted.
         TooLarge: over `LARGEST` bytes.
         TooMany: over `MOST_AN_HOUR` announcements of this agent in this hour.
+        Conflict: this content is stored, and has another size.
     """
     _within_limits(request)
     address = _address(origin.organization, presence.agent, request)
     for _ in tools.patience.rounds():
         seen = artifacts.find(address.organization, address.agent, address.artifact)
         is_stored = seen is not None and status_of(seen, origin.now) == STORED
+        if seen is not None and is_stored:
+            _same_size(seen, request)
         if seen is not None and is_stored and _is_described_by(seen, request):
             return Announced(seen, None)
         transaction = Transaction()
@@ -170,6 +173,18 @@ def _within_limits(request: ArtifactRequest) -> None:
             "The artifact is too large.",
             code="artifact_too_large",
             extra={"largest": LARGEST},
+        )
+
+
+def _same_size(stored: ArtifactItem, request: ArtifactRequest) -> None:
+    # S3 has counted and hashed what is stored, so the announcement is wrong. To call it the same
+    # would confirm a size that the content does not have.
+    if int(stored.size) != request.size:
+        raise Conflict(
+            f"This content is stored already and has {int(stored.size)} bytes, not "
+            f"{request.size}. The file may have changed while it was read: read it once more.",
+            code="artifact_size_differs",
+            extra={"stored_size": int(stored.size)},
         )
 
 

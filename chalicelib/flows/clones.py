@@ -67,6 +67,7 @@ def quarantine(origin: Origin, beat: Beat, row: AgentPresenceItem) -> None:
             "since": rfc3339(origin.now),
             "note": None,
             "copies": copies,
+            "was": ONLINE,
         },
     )
     audit_records.put(

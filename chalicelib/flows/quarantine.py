@@ -11,20 +11,23 @@ from chalicelib.evidence.envelope import rfc3339
 from chalicelib.evidence.events import Detail
 from chalicelib.evidence.record import Origin, success
 from chalicelib.fields import Note, matching
-from chalicelib.flows import presence_verdict
+from chalicelib.flows import agent_status, presence_verdict
 from chalicelib.flows.contention import Patience
+from chalicelib.flows.heartbeat import MISSED_BEATS, told_interval
 from chalicelib.store import (
     agent_identities,
     audit_records,
     enrollment_tokens,
+    instances,
     presence_changes,
 )
 from chalicelib.store.agent_identities import REVOKED, AgentIdentityItem, agent_row
 from chalicelib.store.agent_presence import (
-    ENROLLED,
     OFFLINE,
+    ONLINE,
     QUARANTINED,
     AgentPresenceItem,
+    due_key,
     presence_row,
 )
 from chalicelib.store.table import read_all
@@ -76,7 +79,7 @@ def quarantine(patience: Patience, origin: Origin, agent: str, note: str | None)
             "since": rfc3339(origin.now),
             "note": note,
             "copies": [],
-            "was": ENROLLED if found.presence.status == ENROLLED else OFFLINE,
+            "was": _standing(found.presence, origin.now),
         }
         agent_identities.note_quarantine(transaction, origin.organization, agent, noted)
         detail = AgentQuarantined(agent_id=agent, reason=presence_verdict.BY_OPERATOR, note=note)
@@ -84,8 +87,23 @@ def quarantine(patience: Patience, origin: Origin, agent: str, note: str | None)
             return
 
 
-def release(patience: Patience, origin: Origin, agent: str, request: ReleaseRequest) -> None:
+def _standing(row: AgentPresenceItem, now: int) -> str:
+    """What a release gives back: enrolled, online or offline."""
+    status = agent_status.status_of(row, now)
+    return ONLINE if status == agent_status.LATE else status
+
+
+def release(
+    patience: Patience, origin: Origin, agent: str, request: ReleaseRequest, bucket_seconds: int
+) -> None:
     """End a quarantine as the operator decides.
+
+    Args:
+        patience: how contention is waited out.
+        origin: who decides.
+        agent: which agent.
+        request: what is decided.
+        bucket_seconds: the width of the overdue index's buckets.
 
     A release that was answered before, and whose answer was lost, changes nothing.
 
@@ -106,7 +124,7 @@ def release(patience: Patience, origin: Origin, agent: str, request: ReleaseRequ
                 return
             raise Conflict("The agent is not quarantined.", code="not_quarantined")
         split = _copy(origin, found.identity, request)
-        transaction = _release(origin, found, request, split)
+        transaction = _release(origin, found, request, split, bucket_seconds)
         detail = AgentReleased(
             agent_id=agent, decision=request.decision, instance=split, note=request.note
         )
@@ -115,15 +133,23 @@ def release(patience: Patience, origin: Origin, agent: str, request: ReleaseRequ
 
 
 def _release(
-    origin: Origin, found: _Found, request: ReleaseRequest, split: str | None
+    origin: Origin, found: _Found, request: ReleaseRequest, split: str | None, bucket_seconds: int
 ) -> Transaction:
     transaction = Transaction()
+    status = _until_its_next_beat(found, split)
+    # Its time to be accepted again begins now, and the sweep tells if it does not come.
+    overdue_at = origin.now + MISSED_BEATS * told_interval(found.presence)
     presence_changes.release(
         transaction,
         found.presence,
-        status=(found.identity.quarantine or {}).get("was") or OFFLINE,
+        status=status,
         split=bytes.fromhex(split) if split is not None else None,
         now=origin.now,
+        due=(
+            due_key(found.identity.agent_id, overdue_at, bucket_seconds)
+            if status == ONLINE
+            else None
+        ),
     )
     # By this a repetition is recognised.
     agent_identities.note_quarantine(
@@ -134,6 +160,15 @@ def _release(
         {"decision": request.decision, "instance": split, "by": origin.actor_id},
     )
     return transaction
+
+
+def _until_its_next_beat(found: _Found, split: str | None) -> str:
+    was = str((found.identity.quarantine or {}).get("was") or OFFLINE)
+    present = found.presence.instance
+    if was == ONLINE and (present is None or instances.fingerprint(str(present)).hex() == split):
+        # The copy that is to go was accepted last; of the one that stays nothing is known.
+        return OFFLINE
+    return was
 
 
 def _copy(origin: Origin, identity: AgentIdentityItem, request: ReleaseRequest) -> str | None:

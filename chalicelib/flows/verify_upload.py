@@ -9,8 +9,8 @@ from chalicelib import ids
 from chalicelib.evidence.events import ArtifactRejected, ArtifactStored, Detail
 from chalicelib.evidence.record import Origin, success
 from chalicelib.flows.contention import Patience
-from chalicelib.store import agent_presence, artifacts, audit_records
-from chalicelib.store.agent_presence import REVOKED
+from chalicelib.store import agent_presence, artifacts, audit_records, presence_changes
+from chalicelib.store.agent_presence import QUARANTINED, REVOKED
 from chalicelib.store.artifact_bucket import ArtifactAddress, ArtifactBucket, ObjectFacts
 from chalicelib.store.artifacts import PENDING, REJECTED, STORED, ArtifactItem
 from chalicelib.store.transaction import Transaction
@@ -57,7 +57,7 @@ def _look(tools: VerifyTools, address: ArtifactAddress) -> str | None:
     if row is None or row.status != PENDING:
         tools.bucket.discard_incoming(address)
         return "unknown"
-    reason = _mismatch(row, facts) or _revoked(address)
+    reason = _mismatch(row, facts) or _not_allowed(address)
     if reason is None and not tools.bucket.keep(address, facts.etag):
         return "gone"
     if not _settled(tools, address, row, reason):
@@ -74,11 +74,13 @@ def _is_ours(address: ArtifactAddress) -> bool:
     )
 
 
-def _revoked(address: ArtifactAddress) -> str | None:
-    # A form that was handed out before the revoke is good for minutes; what comes by it is not
-    # kept.
+def _not_allowed(address: ArtifactAddress) -> str | None:
+    # A form that was handed out before a revoke or a quarantine is good for minutes; what comes by
+    # it is not kept.
     presence = agent_presence.find(address.organization, address.agent)
-    return "agent_revoked" if presence is None or presence.status == REVOKED else None
+    if presence is None or presence.status == REVOKED:
+        return "agent_revoked"
+    return "agent_quarantined" if presence.status == QUARANTINED else None
 
 
 def _mismatch(row: ArtifactItem, facts: ObjectFacts) -> str | None:
@@ -97,6 +99,8 @@ def _settled(
 ) -> bool:
     now = tools.clock()
     transaction = Transaction()
+    if reason is None:
+        presence_changes.check_trusted(transaction, address.organization, address.agent)
     artifacts.settle(
         transaction,
         row,

@@ -29,19 +29,27 @@ def quarantine(transaction: Transaction, seen: AgentPresenceItem, reason: str) -
 
 
 def release(
-    transaction: Transaction, seen: AgentPresenceItem, *, status: str, split: bytes | None, now: int
+    transaction: Transaction,
+    seen: AgentPresenceItem,
+    *,
+    status: str,
+    split: bytes | None,
+    now: int,
+    due: str | None,
 ) -> None:
     """Add the end of a quarantine (part `presence`): what was known of copies is forgotten.
 
     Args:
         transaction: takes it.
         seen: the row as it was read.
-        status: what the agent is until it is heard again.
+        status: what the agent is until its next beat.
         split: fingerprint of the instance that is to take an identity of its own.
         now: milliseconds since the epoch.
+        due: where the agent waits in the overdue index, if it is online.
     """
     actions: list[Action] = [
         _P.status.set(status),
+        _P.due.set(due) if due is not None else _P.due.remove(),
         _P.released_at.set(now),
         _P.quarantine_reason.remove(),
         _P.earlier_instances.remove(),
@@ -136,6 +144,15 @@ def check_split(
         "presence",
         _P(seen.pk),
         (_P.split == split) & known & _P.status.is_in(ONLINE, OFFLINE),
+    )
+
+
+def check_trusted(transaction: Transaction, organization: str, agent: str) -> None:
+    """Add the condition that an agent was neither revoked nor quarantined (part `presence`)."""
+    transaction.check(
+        "presence",
+        _P(f"{organization}#{agent}"),
+        _P.pk.exists() & ~_P.status.is_in(REVOKED, QUARANTINED),
     )
 
 

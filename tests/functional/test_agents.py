@@ -160,6 +160,20 @@ def test_name_and_labels_can_be_changed(tenant: Tenant) -> None:
     assert get(tenant, host) == emptied.body
 
 
+def test_a_change_is_on_record_with_what_was_there_before(tenant: Tenant) -> None:
+    host = tenant.enroll(name="edge", labels={"rack": "7"})
+    for wanted in ({"name": "core"}, {"labels": {"team": "x"}}, {"name": "rim", "labels": {}}):
+        assert patch(tenant, host, **wanted).status == 200
+    records = tenant.audit("agent", host.agent_id)
+    details = [one["detail"] for one in records if one["event"] == "agent.updated"]
+    known = ("previous_name", "name", "previous_labels", "labels")
+    assert [tuple(detail[name] for name in known) for detail in details] == [
+        ("edge", "core", {"rack": "7"}, {"rack": "7"}),
+        ("core", "core", {"rack": "7"}, {"team": "x"}),
+        ("core", "rim", {"team": "x"}, {}),
+    ]
+
+
 def test_a_change_of_nothing_is_refused(tenant: Tenant) -> None:
     host = tenant.enroll()
     for wanted in ({}, {"name": None}, {"name": None, "labels": None}):

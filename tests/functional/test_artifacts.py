@@ -104,6 +104,16 @@ def test_content_is_stored_once_for_an_agent(tenant: Tenant, host: Host) -> None
     assert other_kind.body["artifact_id"] != artifact
 
 
+@pytest.mark.parametrize("size", [1, len(CONTENT) - 1, len(CONTENT) + 1, 100 * 1024 * 1024])
+def test_content_that_is_stored_has_no_other_size(tenant: Tenant, host: Host, size: int) -> None:
+    artifact = stored(tenant, host)
+    answer = announce(host, size=size)
+    assert (answer.status, answer.code) == (409, "artifact_size_differs")
+    assert answer.body["stored_size"] == len(CONTENT)
+    assert status(host, artifact) == ("stored", None)
+    assert announce(host).body["deduplicated"] is True
+
+
 def test_deduplication_is_no_oracle_for_other_agents(tenant: Tenant, host: Host) -> None:
     artifact = stored(tenant, host)
     other = tenant.enroll(hostname="other")

@@ -8,7 +8,10 @@ import pytest
 from chalicelib import ids, runtime, workers
 from tests.functional.api import Answer, Host, Tenant
 from tests.functional.clock import FrozenClock
+from tests.functional.laws.faults import interleaved
 from tests.functional.world import CONTENT, artifact_wish, empty_tables, put_incoming
+
+REASONS = {"revoke": "agent_revoked", "quarantine": "agent_quarantined"}
 
 
 @pytest.fixture(autouse=True)
@@ -173,13 +176,41 @@ def test_a_key_comes_url_encoded(tenant: Tenant, host: Host) -> None:
     assert workers.verify(key.replace("_", "%5F").replace("/", "%2F"), None) == "stored"
 
 
-def test_what_comes_by_a_form_from_before_the_revoke_is_not_kept(
-    tenant: Tenant, host: Host
+@pytest.mark.parametrize("end", ["revoke", "quarantine"])
+def test_what_comes_by_a_form_from_before_the_end_is_not_kept(
+    tenant: Tenant, host: Host, end: str
 ) -> None:
     artifact = announced(host)
-    assert tenant.call("POST", f"/agents/{host.agent_id}/revoke").status == 200
+    assert tenant.call("POST", f"/agents/{host.agent_id}/{end}").status == 200
     key = put_incoming(tenant, host.agent_id, artifact, CONTENT)
     assert workers.verify(key, None) == "rejected"
     seen = tenant.call("GET", f"/agents/{host.agent_id}/artifacts/{artifact}").body
-    assert (seen["status"], seen["reason"]) == ("rejected", "agent_revoked")
+    assert (seen["status"], seen["reason"]) == ("rejected", REASONS[end])
     assert objects("incoming", tenant) == objects("artifacts", tenant) == []
+
+
+@pytest.mark.parametrize("end", ["revoke", "quarantine"])
+def test_an_agent_that_is_stopped_while_its_upload_is_looked_at_stores_nothing(
+    tenant: Tenant, host: Host, end: str
+) -> None:
+    artifact = announced(host)
+    key = put_incoming(tenant, host.agent_id, artifact, CONTENT)
+    path = f"/agents/{host.agent_id}"
+    with interleaved(lambda: tenant.call("POST", f"{path}/{end}"), on="TransactWriteItems"):
+        assert workers.verify(key, None) == "rejected"
+    seen = tenant.call("GET", f"{path}/artifacts/{artifact}").body
+    assert (seen["status"], seen["reason"]) == ("rejected", REASONS[end])
+    assert tenant.call("GET", f"{path}/artifacts/{artifact}/download").status == 404
+
+
+def test_an_upload_that_a_quarantine_refused_may_be_sent_again_after_it(
+    tenant: Tenant, host: Host
+) -> None:
+    artifact = announced(host)
+    path = f"/agents/{host.agent_id}"
+    assert tenant.call("POST", f"{path}/quarantine").status == 200
+    key = put_incoming(tenant, host.agent_id, artifact, CONTENT)
+    assert workers.verify(key, None) == "rejected"
+    assert tenant.call("POST", f"{path}/release", {"decision": "keep"}).status == 200
+    assert announced(host) == artifact
+    assert workers.verify(put_incoming(tenant, host.agent_id, artifact, CONTENT), None) == "stored"

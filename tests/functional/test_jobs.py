@@ -1,6 +1,6 @@
 """Law 3: revoking a token's agents is a job, and `done` means the last one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,10 @@ from chalicelib import workers
 from tests.functional.api import Answer, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.one_at_a_time import one_at_a_time
+from tests.functional.people import person, personal_token
 from tests.functional.refused_requests import refused_requests
 from tests.functional.streams import Stream
-from tests.functional.world import empty_tables
+from tests.functional.world import empty_tables, organization_key_with
 
 AGENTS = 5
 
@@ -49,6 +50,34 @@ def cascade(tenant: Tenant, token: str, **more: Any) -> Answer:
     """Ask for the end of a token and its agents."""
     path = f"/agent-enrollment/tokens/{token}/revoke"
     return tenant.call("POST", path, {"cascade": True, **more})
+
+
+@pytest.mark.parametrize("revoked_before", [False, True])
+@pytest.mark.parametrize(
+    "caller",
+    [
+        organization_key_with,
+        lambda tenant, scopes: personal_token(tenant, person(tenant, "operator").user, scopes)[0],
+    ],
+    ids=["organization key", "personal token"],
+)
+def test_a_cascade_takes_the_scope_to_end_agents(
+    tenant: Tenant, caller: Callable[[Tenant, set[str]], str], *, revoked_before: bool
+) -> None:
+    token, (agent,) = fleet(tenant, 1)
+    path = f"/api/v1/agent-enrollment/tokens/{token}/revoke"
+    if revoked_before:
+        assert tenant.api.call("POST", path, credential=tenant.key).status == 200
+    weak = caller(tenant, {"enrollment:write", "enrollment:read"})
+    refused = tenant.api.call("POST", path, {"cascade": True}, credential=weak)
+    assert (refused.status, refused.code) == (403, "scope_missing")
+    shown = tenant.call("GET", f"/agent-enrollment/tokens/{token}").body
+    assert shown["status"] == ("revoked" if revoked_before else "active")
+    assert tenant.call("GET", f"/agents/{agent}").body["status"] == "enrolled"
+    # To end the token alone takes no more than before.
+    assert tenant.api.call("POST", path, {"cascade": False}, credential=weak).status == 200
+    able = caller(tenant, {"enrollment:write", "agents:write"})
+    assert tenant.api.call("POST", path, {"cascade": True}, credential=able).status == 202
 
 
 def job(tenant: Tenant, identifier: str) -> dict[str, Any]:

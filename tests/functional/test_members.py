@@ -9,7 +9,7 @@ from chalicelib.store.organizations import OrganizationItem, put_new
 from chalicelib.store.people import PersonItem
 from chalicelib.store.transaction import Transaction
 from tests.functional.api import Answer, Tenant
-from tests.functional.people import Person, join, open_session, person, personal_token
+from tests.functional.people import Person, join, open_session, person
 
 
 @pytest.fixture

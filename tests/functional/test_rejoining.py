@@ -7,7 +7,7 @@ from chalicelib.errors import DomainError
 from chalicelib.evidence.record import Origin
 from chalicelib.flows import personal_tokens
 from chalicelib.flows.personal_tokens import MintPersonalTokenRequest
-from tests.functional.accepting import PATH, PASSWORD, SECONDS, accept, invite, refused, status_of
+from tests.functional.accepting import PASSWORD, PATH, SECONDS, accept, invite, refused, status_of
 from tests.functional.api import Answer, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.laws.faults import interleaved

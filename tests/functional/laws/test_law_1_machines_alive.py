@@ -4,13 +4,15 @@ import secrets
 from typing import Any
 
 from chalicelib.store import machines
+from chalicelib.store.agent_presence import AgentPresenceItem
 from tests.functional.api import Host, Tenant
 from tests.functional.canaries import MARK
 from tests.functional.clock import FrozenClock
 from tests.functional.laws.faults import interleaved
-from tests.functional.laws.stories import host_of, presence_of, rows_of
+from tests.functional.laws.stories import host_of, presence_of, rows_of, set_presence
 
 DAY = 86_400
+_P = AgentPresenceItem
 
 
 def machine_id() -> str:
@@ -83,6 +85,8 @@ def test_a_quarantine_and_a_release_during_the_exchange_keep_the_agent(
     host = quarantined_for_hours(tenant, clock, machine)
     decide(tenant, host, "release", decision="keep")
     clock.advance(hours=1)
+    # The sweep came by.
+    set_presence(tenant, host.agent_id, _P.status.set("offline"), _P.due.remove())
     seen = presence_of(tenant, host.agent_id).status
 
     def meanwhile() -> None:

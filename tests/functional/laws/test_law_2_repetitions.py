@@ -38,6 +38,7 @@ def repeat(host: Host, **said: Any) -> Answer:
 
 
 def offline(tenant: Tenant, host: Host, clock: FrozenClock) -> None:
+    clock.advance(seconds=1)
     set_presence(tenant, host.agent_id, _P.status.set("offline"), _P.due.remove())
 
 
@@ -45,7 +46,7 @@ def first(tenant: Tenant, host: Host, clock: FrozenClock) -> None:
     del tenant, host, clock
 
 
-def steady(tenant: Tenant, host: Host, clock: FrozenClock) -> None:
+def steady(_: Tenant, host: Host, clock: FrozenClock) -> None:
     clock.advance(seconds=INTERVAL)
     assert host.beat(nonce=NONCE).status == 200
 
@@ -91,9 +92,7 @@ def test_many_repetitions_are_no_way_round_the_limit(
     assert presence_of(tenant, host.agent_id).status == "online"
 
 
-def test_a_repetition_costs_one_request_and_no_later_beat(
-    tenant: Tenant, host: Host, clock: FrozenClock
-) -> None:
+def test_a_repetition_costs_one_request_and_no_later_beat(host: Host, clock: FrozenClock) -> None:
     with counted() as requests:
         assert repeat(host).status == 200
     assert requests.writes == ["UpdateItem"]
@@ -139,7 +138,7 @@ def test_a_repetition_of_an_agent_that_is_gone_is_404(tenant: Tenant, host: Host
         ({"collector_id": "col_" + "0" * 20}, "key_wrong_collector"),
         ({"asset_id": "ast_" + "0" * 20}, "key_wrong_asset"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_what_differs_in_one_member_is_no_repetition(
     tenant: Tenant, host: Host, change: dict[str, Any], code: str
@@ -195,7 +194,7 @@ def test_a_beat_whose_answers_were_lost_is_written_once(
 
 
 def test_a_repetition_under_the_key_that_was_replaced_is_refused(
-    tenant: Tenant, host: Host, clock: FrozenClock
+    host: Host, clock: FrozenClock
 ) -> None:
     old, host.key = host.key, host.call("POST", "/runtime-key/rotate", {}).body["runtime_key"]
     clock.advance(seconds=INTERVAL)

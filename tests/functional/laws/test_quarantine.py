@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib import workers
 from chalicelib.store import instances
 from chalicelib.store.agent_presence import AgentPresenceItem
 from tests.functional.api import Answer, Host, Tenant
@@ -48,7 +49,7 @@ def test_a_quarantined_agent_is_refused_until_it_is_released(tenant: Tenant, hos
     assert shown.body["quarantine"]["copies"] == []
     assert host.beat().code == "agent_quarantined"
     shown = release(tenant, host, note="all is well")
-    assert (shown.status, shown.body["status"]) == (200, "offline")
+    assert (shown.status, shown.body["status"]) == (200, "online")
     assert shown.body["quarantine"] is None
     assert host.beat().status == 200
     assert status_of(tenant, host) == "online"
@@ -115,7 +116,7 @@ def test_one_fault_is_no_failure_and_one_change(
     with injected(fault, on="TransactWriteItems"):
         answer = (quarantine if step == "quarantine" else release)(tenant, host)
     assert answer.status == 200, answer.body
-    assert answer.body["status"] == ("quarantined" if step == "quarantine" else "offline")
+    assert answer.body["status"] == ("quarantined" if step == "quarantine" else "online")
     assert sum(one in {"agent.quarantined", "agent.released"} for one in events(tenant, host)) == (
         1 if step == "quarantine" else 2
     )
@@ -156,6 +157,77 @@ def test_a_release_notes_its_time(
     assert presence_of(tenant, host.agent_id).released_at == clock.now
 
 
+def shown(tenant: Tenant, host: Host) -> str:
+    return str(tenant.call("GET", f"/agents/{host.agent_id}").body["status"])
+
+
+@pytest.mark.parametrize(
+    ("before", "during", "status"),
+    [
+        (60, 0, "online"),
+        (90, 0, "online"),
+        (91, 0, "late"),
+        (179, 0, "late"),
+        (60, 100, "late"),
+        (100, 86_400, "late"),
+        (180, 0, "offline"),
+        (180, 60, "offline"),
+    ],
+)
+def test_a_released_agent_is_what_it_was_and_has_three_intervals_to_say_so(
+    tenant: Tenant, host: Host, clock: FrozenClock, before: int, during: int, status: str
+) -> None:
+    """Of its beats while it was quarantined there is no mark, so silence begins with the end."""
+    clock.advance(seconds=before - INTERVAL)
+    quarantine(tenant, host)
+    clock.advance(seconds=during)
+    assert release(tenant, host).body["status"] == status
+    clock.advance(seconds=179)
+    assert shown(tenant, host) == ("offline" if status == "offline" else "late")
+    clock.advance(seconds=1)
+    assert shown(tenant, host) == "offline"
+    assert host.beat().status == 200
+    assert shown(tenant, host) == "online"
+
+
+def test_a_released_agent_that_stays_silent_is_swept(
+    swept: FrozenClock, tenant: Tenant, host: Host
+) -> None:
+    assert host.beat().status == 200
+    quarantine(tenant, host)
+    swept.advance(seconds=3600)
+    workers.sweep(None)
+    release(tenant, host)
+    workers.sweep(None)
+    assert "agent.offline" not in events(tenant, host)
+    swept.advance(seconds=600)
+    workers.sweep(None)
+    assert events(tenant, host).count("agent.offline") == 1
+
+
+def test_an_agent_that_was_quarantined_offline_is_offline_afterwards(
+    swept: FrozenClock, tenant: Tenant, host: Host
+) -> None:
+    assert host.beat().status == 200
+    swept.advance(seconds=3600)
+    workers.sweep(None)
+    quarantine(tenant, host)
+    assert release(tenant, host).body["status"] == "offline"
+    assert presence_of(tenant, host.agent_id).due is None
+
+
+@pytest.mark.parametrize(("goes", "status"), [("present", "offline"), ("returned", "late")])
+def test_after_a_split_only_the_copy_that_was_accepted_last_is_not_offline(
+    tenant: Tenant, host: Host, clock: FrozenClock, goes: str, status: str
+) -> None:
+    other = noticed(tenant, host, clock)
+    copy = named(other if goes == "present" else host)
+    assert release(tenant, host, "split", instance=copy).body["status"] == status
+    stays = host if goes == "present" else other
+    assert stays.beat().status == 200
+    assert shown(tenant, host) == "online"
+
+
 # ---------------------------------------------------------------------------- copies
 
 
@@ -164,7 +236,7 @@ def test_keep_lets_whichever_copy_is_left_go_on(
 ) -> None:
     for left in (0, 1):
         copies = [host, noticed(tenant, host, clock)]
-        assert release(tenant, host).body["status"] == "offline"
+        assert release(tenant, host).body["status"] == "late"
         for _ in range(4):
             assert copies[left].beat().status == 200
             clock.advance(seconds=INTERVAL)

@@ -7,13 +7,13 @@ from tests.functional.api import Answer
 from tests.functional.model.operations import Live, Operation
 from tests.functional.model.state import (
     BUCKET_SECONDS,
-    INTERVAL_MS,
     OK,
     SHORTEST_MS,
     Agent,
     Key,
     State,
     Verdict,
+    due_after,
 )
 
 
@@ -66,8 +66,7 @@ class Beat(Operation):
         agent.status, agent.instance = "online", self.instance
         agent.sequence, agent.nonce = self.sequence, self.nonce
         agent.last_seen, agent.next_allowed = state.now, state.now + SHORTEST_MS
-        overdue = (state.now + 3 * INTERVAL_MS) // 1000
-        agent.due = overdue - overdue % BUCKET_SECONDS
+        agent.due = due_after(state.now)
         return True
 
 

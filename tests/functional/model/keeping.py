@@ -108,7 +108,9 @@ class Verify(Operation):
             # Which one depends on whether another verdict has removed the object by then.
             return answer.body["verdict"] in {"unknown", "gone"}
         agent = state.agents[self.agent]
-        artifact.reason = self._mismatch(artifact) or (None if agent.lives else "agent_revoked")
+        trusted = agent.lives and agent.status != "quarantined"
+        stopped = None if trusted else f"agent_{agent.status}"
+        artifact.reason = self._mismatch(artifact) or stopped
         artifact.status = "rejected" if artifact.reason else "stored"
         artifact.kept_until = None if artifact.reason else state.now // 1000 * 1000 + KEPT_MS
         state.happened(f"artifact.{artifact.status}", self.organization, artifact.id)

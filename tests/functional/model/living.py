@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tests.functional.api import Answer
 from tests.functional.model.operations import Live, Operation
-from tests.functional.model.state import CREATED, KEY_MS, OK, Key, State, Verdict
+from tests.functional.model.state import CREATED, KEY_MS, OK, Key, State, Verdict, due_after
 
 _SHORTEST_MS = 60_000
 
@@ -28,7 +28,8 @@ class Quarantine(Operation):
     def take(self, state: State, answer: Answer) -> bool:
         agent = state.agents[self.agent]
         if answer.status == 200 and agent.status != "quarantined":
-            agent.was = "enrolled" if agent.status == "enrolled" else "offline"
+            standing = agent.seen_as(state.now)
+            agent.was = "online" if standing == "late" else standing
             agent.status, agent.due, agent.released = "quarantined", None, False
             state.happened("agent.quarantined", self.by, self.agent)
         return True
@@ -57,6 +58,9 @@ class Release(Operation):
         agent = state.agents[self.agent]
         if answer.status == 200 and agent.status == "quarantined":
             agent.status, agent.released = agent.was or "offline", True
+            agent.released_at = state.now
+            if agent.status == "online":
+                agent.due = due_after(state.now)
             state.happened("agent.released", self.by, self.agent)
         return True
 

@@ -87,6 +87,7 @@ class Agent:
     rotated_at: int | None = None
     was: str | None = None
     released: bool = False
+    released_at: int | None = None
 
     @property
     def lives(self) -> bool:
@@ -120,7 +121,15 @@ class Agent:
         silent = now - self.last_seen
         if silent <= 1.5 * INTERVAL_MS:
             return "online"
+        if self.released_at is not None:
+            silent = min(silent, now - self.released_at)
         return "late" if silent < 3 * INTERVAL_MS else "offline"
+
+
+def due_after(now: int) -> int:
+    """The bucket in which an agent is overdue that is silent from now on."""
+    overdue = (now + 3 * INTERVAL_MS) // 1000
+    return overdue - overdue % BUCKET_SECONDS
 
 
 @dataclass

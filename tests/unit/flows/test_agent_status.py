@@ -8,9 +8,16 @@ from chalicelib.flows.agent_status import STATUSES, status_of
 SEEN = 1_000_000
 
 
-def row(status: str | None, last_seen: int | None = SEEN, interval: int = 60) -> Any:
+def row(
+    status: str | None,
+    last_seen: int | None = SEEN,
+    interval: int = 60,
+    released_at: int | None = None,
+) -> Any:
     next_allowed = None if last_seen is None else last_seen + interval * 250
-    return SimpleNamespace(status=status, last_seen=last_seen, next_allowed=next_allowed)
+    return SimpleNamespace(
+        status=status, last_seen=last_seen, next_allowed=next_allowed, released_at=released_at
+    )
 
 
 @pytest.mark.parametrize("interval", [1, 60, 3600])
@@ -22,6 +29,19 @@ def row(status: str | None, last_seen: int | None = SEEN, interval: int = 60) ->
 def test_silence_is_measured_in_intervals(interval: int, part: float, status: str) -> None:
     told = row("online", interval=interval)
     assert status_of(told, SEEN + int(part * interval * 1000)) == status
+
+
+@pytest.mark.parametrize(
+    ("seen", "released", "status"),
+    [(0, 0, "online"), (1.5, 0, "online"), (2, 1, "late"), (4, 1, "late"), (1000, 2.999, "late"),
+     (3, 3, "offline"), (1000, 3, "offline"), (1, 1000, "online")],
+)  # fmt: skip
+def test_silence_of_a_released_agent_counts_from_its_release(
+    seen: float, released: float, status: str
+) -> None:
+    """It is online by a beat alone: until then it is late at best."""
+    now = SEEN + int(seen * 60_000)
+    assert status_of(row("online", released_at=now - int(released * 60_000)), now) == status
 
 
 @pytest.mark.parametrize("status", ["enrolled", "offline", "quarantined", "revoked"])
