@@ -98,12 +98,12 @@ def shown(facts: dict[str, Any]) -> dict[str, Any]:
     return kept(facts, None)
 
 
-def _without_fingerprints(value: Any, key: bytes | None) -> Any:  # noqa: ANN401 - it is JSON
+def _without_fingerprints(value: Any, key: bytes | None, member: str = "") -> Any:  # noqa: ANN401
     if isinstance(value, list):
-        return [_without_fingerprints(element, key) for element in value]
+        return [_without_fingerprints(element, key, member) for element in value]
     if isinstance(value, dict):
         return _members(value, key)
-    return masked(value) if isinstance(value, str) else value
+    return masked(value, member) if isinstance(value, str) else value
 
 
 def _members(value: dict[str, Any], key: bytes | None) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _members(value: dict[str, Any], key: bytes | None) -> dict[str, Any]:
         if is_fingerprint(name):
             continue
         if not is_machine_id(name):
-            members[_free(masked(name), members)] = _without_fingerprints(member, key)
+            members[_free(masked(name), members)] = _without_fingerprints(member, key, name)
         elif key is not None and not _is_blank(member):
             members[name] = hmac.new(key, msgspec.json.encode(member), hashlib.sha256).hexdigest()
     return members

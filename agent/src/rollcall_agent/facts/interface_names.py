@@ -18,8 +18,14 @@ _VIRTUAL: Final = (
 )  # fmt: skip
 # One end of a container's or a virtual machine's cable: it comes and goes with that.
 _PASSING: Final = re.compile(r"(veth|cali|vnet|macvtap|lxc(?!br))[0-9A-Za-z_@-]*")
-# systemd names an adapter after its MAC address where it knows nothing better (enx001122334455).
-_MAC_NAME: Final = re.compile(r"(enx|wlx|wwx|slx|ibx)[0-9a-f]{12}")
+# systemd names an adapter after its MAC address where it knows nothing better (enx001122334455),
+# and what is made on top of it has that name in its own (enx001122334455.100, enx…@if2).
+_MAC_NAME: Final = re.compile(r"(enx|wlx|wwx|slx|ibx)[0-9a-f]{12}", re.IGNORECASE)
+_MAC: Final = re.compile(
+    r"(?<![0-9a-z])[0-9a-f]{2}(?:[:._-]?[0-9a-f]{2}){5}(?![0-9a-z])", re.IGNORECASE
+)
+# The short name of a container network is twelve hex digits, too, and no address.
+_NETWORK: Final = re.compile(r"br-[0-9a-f]{12}")
 
 
 def is_virtual(name: str) -> bool:
@@ -42,11 +48,22 @@ def shown_names(names: Iterable[str]) -> dict[str, str]:
     shown: dict[str, str] = {}
     numbers: dict[str, int] = {}
     for name in sorted(names):
-        hidden = _MAC_NAME.fullmatch(name)
-        if hidden:
-            kind = hidden.group(1)
-            numbers[kind] = numbers.get(kind, 0) + 1
-            shown[name] = f"{kind}-{numbers[kind]}"
-        else:
+        hidden = _hidden(name)
+        if hidden is None:
             shown[name] = fact(name, LONGEST_NAME)
+            continue
+        before, kind, after = hidden
+        numbers[kind] = numbers.get(kind, 0) + 1
+        shown[name] = fact(f"{before}{kind}-{numbers[kind]}{after}", LONGEST_NAME)
     return shown
+
+
+def _hidden(name: str) -> tuple[str, str, str] | None:
+    """Return what stands before a MAC address, its kind, and what comes after; None without one."""
+    if _NETWORK.fullmatch(name):
+        return None
+    found = _MAC_NAME.search(name)
+    if found is not None:
+        return name[: found.start()], found.group(1).lower(), name[found.end() :]
+    found = _MAC.search(name)
+    return (name[: found.start()], "mac", name[found.end() :]) if found is not None else None

@@ -11,6 +11,7 @@ import pytest
 from rollcall_agent import __version__
 from rollcall_agent.env_file import EnvFile
 from rollcall_agent.facts import at_exchange, configured, machine_id, names
+from rollcall_agent.facts.interface_names import shown_names
 from rollcall_agent.facts.of_settings import described_by
 from rollcall_agent.settings import Settings
 
@@ -198,3 +199,17 @@ def test_what_the_env_file_says_of_the_host_counts_where_the_environment_is_sile
     assert configured.ssh_port(found) == 2200
     assert configured.collect(found)["admin_user"] == "sensoradmin"
     assert found.environment["container"] == "lxc"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("enx001122334455", "enx-1"), ("enx00112233445f.100", "enx-1.100"),
+        ("br-enx00112233445f", "br-enx-1"), ("ENX00112233445F", "enx-1"),
+        ("wlx00112233445f@if2", "wlx-1@if2"), ("lan-aabbccddeeff", "lan-mac-1"),
+        ("eth.aa-bb-cc-dd-ee-ff", "eth.mac-1"), ("br-1a2b3c4d5e6f", "br-1a2b3c4d5e6f"),
+        ("enp0s31f6", "enp0s31f6"), ("eth0", "eth0"), ("veth1a2b3c4", "veth1a2b3c4"),
+    ],
+)  # fmt: skip
+def test_no_address_stays_in_the_name_of_an_interface(name: str, shown: str) -> None:
+    assert shown_names([name]) == {name: shown}
