@@ -47,7 +47,10 @@ def get_environment(caller: Caller, environment_id: str) -> Response:
 def update_environment(caller: Caller, environment_id: str) -> Response:
     """Rename an environment, or change how often its agents beat."""
     wanted = requests.body(api.current_request, environment_flow.UpdateEnvironmentRequest)
-    row = environment_flow.update(runtime.current().patience, caller.origin, environment_id, wanted)
+    now = runtime.current()
+    row = environment_flow.update(
+        now.patience, caller.origin, environment_id, wanted, now.releases.manifest
+    )
     return answer(organization_shapes.environment(row))
 
 

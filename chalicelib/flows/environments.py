@@ -1,11 +1,12 @@
 """Environments: creating, reading, changing and listing them."""
 
+from collections.abc import Callable
 from typing import Annotated, Self
 
 import msgspec
 
 from chalicelib import ids
-from chalicelib.errors import Malformed, NotFound
+from chalicelib.errors import Conflict, Malformed, NotFound
 from chalicelib.evidence.organization_events import EnvironmentCreated, EnvironmentUpdated
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import AgentVersion, DisplayName, ProjectId
@@ -19,6 +20,7 @@ from chalicelib.flows.projects import (
     refuse_older_namesake,
     rename,
 )
+from chalicelib.release_manifest import LATEST, Manifest
 from chalicelib.store import audit_records, organizations, parents
 from chalicelib.store.organizations import (
     DEFAULT_HEARTBEAT_INTERVAL,
@@ -195,9 +197,20 @@ def _created(origin: Origin, environment: str, request: CreateEnvironmentRequest
 
 
 def update(
-    patience: Patience, origin: Origin, environment: str, request: UpdateEnvironmentRequest
+    patience: Patience,
+    origin: Origin,
+    environment: str,
+    request: UpdateEnvironmentRequest,
+    manifest: Callable[[str], Manifest],
 ) -> OrganizationItem:
     """Rename an environment, or change what its agents are told.
+
+    Args:
+        patience: how contention is waited out.
+        origin: who changes it.
+        environment: which environment.
+        request: what to change.
+        manifest: reads the manifest of a published version, or raises NotFound.
 
     Nothing is written where it is as wanted already. Workers may go on with the interval that
     they know for ten seconds, and an agent learns of it with its next beat.
@@ -205,10 +218,14 @@ def update(
     Raises:
         Malformed: nothing to change was given.
         NotFound: it is being deleted.
-        Conflict: another environment of the project has the name.
+        Conflict: another environment of the project has the name, or the version was not
+            published.
+        Unavailable: the releases cannot be read.
     """
     if request == UpdateEnvironmentRequest():
         raise Malformed("Give something to change.", code="nothing_to_change")
+    if isinstance(request.agent_version, str):
+        _check_published(request.agent_version, manifest)
     for _ in patience.rounds():
         row = active(origin.organization, "environment", environment)
         name = request.name if request.name is not None else str(row.name)
@@ -224,6 +241,24 @@ def update(
         if cancelled is not None and "name" in cancelled.refused:
             raise name_taken("environment", "project")
     raise AssertionError("unreachable: patience raises")
+
+
+def _check_published(version: str, manifest: Callable[[str], Manifest]) -> None:
+    """Refuse a version that no agent could download: each of them would try it in vain."""
+    try:
+        manifest(version)
+    except NotFound as error:
+        try:
+            latest: str | None = manifest(LATEST).version
+        except NotFound:
+            latest = None
+        told = f"The latest published version is {latest}." if latest else "None was published yet."
+        raise Conflict(
+            f"Version {version} of the agent has not been published to this stage. {told} "
+            "Publish it first: python -m infra publish-agent.",
+            code="agent_version_not_published",
+            extra={"latest_version": latest},
+        ) from error
 
 
 def _updated(

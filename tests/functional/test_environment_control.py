@@ -1,13 +1,31 @@
 """What an environment tells all its agents: how often to beat, and which version to have."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.functional.api import Host, Tenant
+from tests.functional.api import Api, Host, Tenant
 from tests.functional.clock import FrozenClock
 from tests.functional.database_requests import database_requests, writes
 from tests.functional.laws.request_counter import counted
+from tests.functional.releases import LINUX, Releases
+
+
+@pytest.fixture
+def releases(stack: dict[str, str], api: Api, tmp_path: Path) -> Iterator[Releases]:
+    assert api
+    made = Releases(stack, tmp_path)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def published(releases: Releases) -> Releases:
+    """A stage on which 1.2.3 is published."""
+    releases.publish("1.2.3", {LINUX: b"binary"})
+    return releases
 
 
 def change(tenant: Tenant, **wanted: Any) -> dict[str, Any]:
@@ -125,6 +143,31 @@ def test_a_status_follows_the_slow_down_that_the_agent_was_told(
     assert status(tenant, host) == "offline"
 
 
+@pytest.mark.usefixtures("releases")
+def test_a_version_is_refused_where_none_was_published(tenant: Tenant) -> None:
+    path = f"/environments/{tenant.environment}"
+    answer = tenant.call("PATCH", path, {"agent_version": "1.2.3", "slowdown_seconds": 600})
+    assert (answer.status, answer.code) == (409, "agent_version_not_published")
+    assert answer.body["latest_version"] is None
+    assert "publish-agent" in answer.body["detail"]
+    assert tenant.call("GET", path).body["slowdown_seconds"] is None
+    assert updates(tenant) == []
+
+
+@pytest.mark.parametrize("version", ["1.2.4", "1.2", "0.0.1", "9.9.9"])
+def test_a_version_that_was_never_published_is_refused_with_the_one_that_was(
+    tenant: Tenant, published: Releases, version: str
+) -> None:
+    assert published
+    path = f"/environments/{tenant.environment}"
+    answer = tenant.call("PATCH", path, {"agent_version": version})
+    assert (answer.status, answer.code) == (409, "agent_version_not_published")
+    assert answer.body["latest_version"] == "1.2.3"
+    assert "1.2.3" in answer.body["detail"]
+    assert change(tenant, agent_version="1.2.3")["agent_version"] == "1.2.3"
+
+
+@pytest.mark.usefixtures("published")
 def test_each_step_of_a_roll_out_keeps_the_agents_of_the_step_before(
     tenant: Tenant, clock: FrozenClock
 ) -> None:
@@ -158,6 +201,7 @@ def test_another_version_begins_with_other_agents() -> None:
     assert len(first("1.0") & first("1.1")) < len(first("1.0")) / 2
 
 
+@pytest.mark.usefixtures("published")
 def test_changes_are_evidence_with_what_was_before(tenant: Tenant) -> None:
     change(tenant, slowdown_seconds=600, agent_version="1.2.3", agent_rollout_percent=5)
     change(tenant, slowdown_seconds=None, agent_version=None)
@@ -182,6 +226,7 @@ def test_what_is_as_wanted_is_not_written(tenant: Tenant) -> None:
     assert len(updates(tenant)) == 1
 
 
+@pytest.mark.usefixtures("published")
 def test_another_change_leaves_slowness_and_version_as_they_are(tenant: Tenant) -> None:
     change(tenant, slowdown_seconds=600, agent_version="1.2.3", agent_rollout_percent=0)
     seen = change(tenant, name="Renamed")
