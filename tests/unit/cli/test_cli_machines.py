@@ -147,6 +147,24 @@ def test_an_environment_is_steered(
         assert f"{name}=" in ran.out
 
 
+@pytest.mark.parametrize(("interval", "cost"), [("1", "12,600"), ("2s", "6,300"), ("9", "1,400")])
+def test_a_costly_interval_is_confirmed_with_what_it_costs(
+    machine: Machine, interval: str, cost: str
+) -> None:
+    route = f"PATCH /environments/{ENVIRONMENT}"
+    machine.plane.on(route, ok({"environment_id": ENVIRONMENT}))
+    ran = machine.run("environment", "set", ENVIRONMENT, "--interval", interval)
+    assert ran.code == 2
+    assert f"{cost} USD a month for 1,000 agents" in ran.err
+    assert machine.plane.requests == []
+    assert machine.run("environment", "set", ENVIRONMENT, "--interval", interval, "--yes").code == 0
+
+
+def test_an_interval_that_is_not_costly_is_set_without_a_question(machine: Machine) -> None:
+    machine.plane.on(f"PATCH /environments/{ENVIRONMENT}", ok({"environment_id": ENVIRONMENT}))
+    assert machine.run("environment", "set", ENVIRONMENT, "--interval", "10").code == 0
+
+
 def test_an_environment_is_not_steered_nowhere(machine: Machine) -> None:
     for options in ((), ("--slowdown", "soon"), ("--percent", "101")):
         assert machine.run("environment", "set", ENVIRONMENT, *options).code == 2

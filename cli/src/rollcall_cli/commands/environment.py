@@ -10,11 +10,16 @@ from rollcall_cli import surroundings
 from rollcall_cli.completion import complete_environment
 from rollcall_cli.exits import usage
 from rollcall_cli.lists import show_one
-from rollcall_cli.options import AsJson, seconds
+from rollcall_cli.options import AsJson, Yes, seconds
 
 app = typer.Typer(no_args_is_help=True, help="See environments, and steer their agents.")
 Which = Annotated[str, typer.Argument(help="Name or id.", autocompletion=complete_environment)]
 _OFF = "off"
+# Below this the agents' requests are most of what the stage costs (docs/figures.md, docs/cli.md).
+_COSTLY_BELOW = 10
+# List prices of 2025: 0.21 an agent and month at one beat a minute.
+_USD_OF_1000_AGENTS_AT_A_MINUTE = 210
+_MINUTE = 60
 
 
 @app.command()
@@ -46,6 +51,7 @@ def set_values(
             help="How many percent of the agents upgrade; a higher number adds some.",
         ),
     ] = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Change how often an environment's agents beat, or which version they are to have."""
@@ -62,6 +68,14 @@ def set_values(
         raise usage("Give something to change: --interval, --slowdown, --agent-version, --percent.")
     with surroundings.operator(context) as operator:
         identifier = operator.names.environment(environment)
+        every = body.get("heartbeat_interval_seconds")
+        if every is not None and every < _COSTLY_BELOW:
+            cost = _USD_OF_1000_AGENTS_AT_A_MINUTE * _MINUTE // every
+            operator.screen.confirm(
+                f"A beat every {every} s costs about {cost:,} USD a month for 1,000 agents. "
+                f"Set it for {environment} ({identifier})?",
+                yes=yes,
+            )
         changed = operator.plane.patch("environments", identifier, body=body)
         if as_json:
             show_one(operator, changed, as_json=True)
