@@ -163,6 +163,7 @@ def test_name_and_labels_can_be_changed(tenant: Tenant) -> None:
 def test_a_change_is_on_record_with_what_was_there_before(tenant: Tenant) -> None:
     host = tenant.enroll(name="edge", labels={"rack": "7"})
     for wanted in ({"name": "core"}, {"labels": {"team": "x"}}, {"name": "rim", "labels": {}}):
+        tenant.api.clock.advance(seconds=1)
         assert patch(tenant, host, **wanted).status == 200
     records = tenant.audit("agent", host.agent_id)
     details = [one["detail"] for one in records if one["event"] == "agent.updated"]
@@ -218,6 +219,7 @@ def test_a_change_leaves_evidence(tenant: Tenant, clock: FrozenClock) -> None:
         "name": "core",
         "previous_name": "edge",
         "labels": {"a": "b"},
+        "previous_labels": {},
     }
 
 
