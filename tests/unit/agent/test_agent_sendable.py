@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-import msgspec
 import pytest
 from rollcall_agent import sendable
 from rollcall_agent.commands.upload import KINDS
@@ -205,7 +204,7 @@ def test_a_name_that_no_artifact_can_have_is_refused_before_the_file_is_read(
 )  # fmt: skip
 def test_a_good_name_is_kept_and_the_control_plane_takes_it(name: str, kept: str) -> None:
     assert filename_of(Path("/tmp") / name) == kept  # noqa: S108 - nothing is written there
-    assert msgspec.convert(kept, fields.Filename) == kept
+    assert fields.convert(kept, fields.Filename) == kept
 
 
 @pytest.mark.parametrize(
@@ -232,9 +231,9 @@ def test_the_limits_are_the_control_planes() -> None:
     assert set(KINDS) == set(get_args(artifacts.Kind))
     most = {f"k{number}/a.b_c-d": "v" * 128 for number in range(16)}
     check_metadata(most)
-    assert msgspec.convert(most, fields.Metadata) == most
+    assert fields.convert(most, fields.Metadata) == most
     check_metadata({"a" * 63: ""})
-    assert msgspec.convert({"a" * 63: ""}, fields.Metadata)
+    assert fields.convert({"a" * 63: ""}, fields.Metadata)
 
 
 def test_a_content_type_is_written_as_the_control_plane_writes_it() -> None:
