@@ -432,7 +432,10 @@ function Install-RollcallAgent {
     # What an earlier life of the agent left behind must not be taken for the one that is awaited.
     function Remove-State {
         $file = Get-FirstSet @((Get-Setting 'ROLLCALL_STATE_FILE'), (Join-Path $data 'agent.state.json'))
-        if (Test-Path -LiteralPath $file) { Remove-Item -LiteralPath $file -Force }
+        if (-not (Test-Path -LiteralPath $file -PathType Leaf)) { return }
+        # The setting may name any file of the host: only what the agent left is removed.
+        $content = Get-Content -LiteralPath $file -Raw
+        if (-not $content -or $content.StartsWith('{"state": ')) { Remove-Item -LiteralPath $file -Force }
     }
 
     function Wait-Online([DateTime]$Since) {

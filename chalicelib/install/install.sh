@@ -913,6 +913,7 @@ check_host() {
   check_ca_bundle
   check_proxies
   check_places
+  check_state_file
   if uses_service; then check_service; fi
 }
 
@@ -1050,6 +1051,27 @@ uses_service() {
 }
 
 # A definition that is not the agent's own is not written over.
+# The agent leaves a file alone that holds something else, and nobody would see the host online.
+check_state_file() {
+  local file
+  file=$(state_file)
+  is_state "$file" ||
+    fail "ROLLCALL_STATE_FILE in $config names $file, which holds something else. Next: name a file of its own there, or take the line out." 2
+}
+
+state_file() {
+  local file
+  file=$(env_value ROLLCALL_STATE_FILE)
+  printf '%s' "${file:-${config%.env}.state.json}"
+}
+
+# Nothing, or what the agent left there.
+is_state() { # FILE
+  [ -e "$1" ] || return 0
+  [ -f "$1" ] || return 1
+  [ -z "$(head -c 65536 "$1" | tr -d '\000')" ] || [[ $(head -c 10 "$1") = '{"state": ' ]]
+}
+
 check_service() {
   local file=${DROP_IN%.d/*} manager=systemctl next='Next: move it away, or set ROLLCALL_NO_SERVICE=1.'
   if [ "$os" = darwin ]; then file=$MACOS_JOB manager=launchctl; fi
@@ -1392,8 +1414,8 @@ remove_proxy() {
 # What an earlier life of the agent left behind must not be taken for the one that is awaited.
 forget_state() {
   local file
-  file=$(env_value ROLLCALL_STATE_FILE)
-  rm -f "${file:-${config%.env}.state.json}"
+  file=$(state_file)
+  ! is_state "$file" || rm -f "$file"
 }
 
 start_service() {

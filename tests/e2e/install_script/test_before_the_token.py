@@ -124,6 +124,19 @@ def test_a_place_that_cannot_be_written_to_is_named(host: Host, plane: ControlPl
     assert plane.asked == []
 
 
+@pytest.mark.parametrize("content", ["root:x:0:0\n", '{"hosts": 1}', "ROLLCALL_AGENT_ID=agt_1\n"])
+def test_a_state_file_that_holds_something_else_is_refused_and_kept(
+    host: Host, plane: ControlPlane, content: str
+) -> None:
+    other = host.write("etc/other", content)
+    host.write("etc/rollcall/agent.env", f"ROLLCALL_STATE_FILE={other}\n").chmod(0o600)
+    result = host.install()
+    assert result.returncode == 2
+    assert "holds something else" in result.stderr
+    assert other.read_text() == content
+    assert plane.downloads() == []
+
+
 def test_a_folder_that_cannot_be_made_is_no_raw_error(host: Host) -> None:
     path = shim(
         host,
