@@ -28,8 +28,12 @@ CLIENT_SOURCES := clients/python/src
 AGENT_SOURCES := $(wildcard agent/frozen/*.py $(CLIENT_SOURCES)/rollcall_client/*.py \
 	$(addprefix agent/src/rollcall_agent/,*.py */*.py */*/*.py))
 TESTS ?=
-# What stands behind the stage: moto, or `real` for MiniStack and SeaweedFS.
+CHECK ?=
+# What stands behind the stage: `moto`, or `real` for MiniStack and SeaweedFS.
 ENGINES ?=
+ifneq ($(filter-out moto real,$(ENGINES)),)
+$(error ENGINES=$(ENGINES): say moto or real)
+endif
 export ROLLCALL_ENGINES := $(ENGINES)
 
 export PYTHONDONTWRITEBYTECODE := 1
@@ -37,7 +41,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Temporary files of the tests stay in the checkout, each suite's apart: they run side by side.
 export PYTEST_DEBUG_TEMPROOT = $(CURDIR)/.local/$@
 .DEFAULT_GOAL := help
-.PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-model test-e2e \
+.PHONY: help setup engines bench demo up local test test-unit test-functional test-contract test-engines test-model test-e2e test-bench \
 	node check format lint types imports infra-lint agent deploy destroy bootstrap requirements schemas clean
 
 help: ## This list
@@ -90,7 +94,7 @@ local: $(INSTALLED) ## `chalice local` on moto, reloading as you edit
 	@exec $(BIN)/python -m infra local
 
 # The longest first, so that those that run side by side end at about the same time.
-SUITES := test-e2e test-functional test-engines test-contract test-unit test-model
+SUITES := test-e2e test-functional test-engines test-contract test-unit test-model test-bench
 
 test: ## All tests (ENGINES=real: on MiniStack and SeaweedFS)
 	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=line setup engines node $(SUITES)
@@ -118,6 +122,9 @@ test-model: $(INSTALLED) $(ENGINES_INSTALLED) ## The model of the laws, once mor
 test-e2e: $(WANTED) ## The deployed package and a real agent, on the emulated cloud
 	@mkdir -p $(PYTEST_DEBUG_TEMPROOT)
 	$(BIN)/python -m pytest tests/e2e $(TESTS)
+
+test-bench: $(INSTALLED) $(ENGINES_INSTALLED) ## Every step of the benchmark, a few times each
+	@$(BIN)/python -m bench --small
 
 # Two at a time from the first to the last, and nobody waits for a whole group of others.
 check: ## The gate: what CI runs
@@ -189,7 +196,7 @@ requirements: $(INSTALLED) ## Compile requirements*.txt from requirements*.in
 	done
 
 bench: $(INSTALLED) $(ENGINES_INSTALLED) ## Measure, print a table, write build/bench.json (CHECK=1: fail on a regression)
-	@$(BIN)/python -m bench $(if $(CHECK),--check)
+	@$(BIN)/python -m bench --check='$(CHECK)'
 
 schemas: $(INSTALLED) ## Write docs/events/*.schema.json and docs/access.md anew
 	@$(BIN)/python -m tests.contract.write_event_schemas

@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import ProcessError
+from bench.size import Size
 from infra.deploy import ROOT
 
 INTERVAL = 30
-WINDOW = 90.0
-SETTLING = 5.0
 SLOWEST_START = 60.0
 SAMPLES_EVERY = 5.0
 AGENT_ID = "agt_bench"
@@ -63,8 +62,8 @@ class Plane:
         }
 
 
-def measure(run_dir: Path) -> dict[str, Any]:
-    """Run the agent for a minute and a half after its start, and look at what that took."""
+def measure(run_dir: Path, size: Size) -> dict[str, Any]:
+    """Run the agent for some time after its first beat, and look at what that took."""
     if not Path("/proc/self/stat").exists():
         raise ProcessError("the agent's memory is read from /proc, which this system does not have")
     command, kind = _command()
@@ -77,7 +76,7 @@ def measure(run_dir: Path) -> dict[str, Any]:
         )
         config.chmod(0o600)
         with _running(command, config) as agent:
-            figures = _watch(agent, plane)
+            figures = _watch(agent, plane, size)
     return {"kind": kind, "interval_seconds": INTERVAL, "beats": plane.beats, **figures}
 
 
@@ -90,19 +89,19 @@ def _command() -> tuple[list[str], str]:
     return [sys.executable, "-m", "rollcall_agent"], "Python process"
 
 
-def _watch(agent: subprocess.Popen[bytes], plane: Plane) -> dict[str, Any]:
+def _watch(agent: subprocess.Popen[bytes], plane: Plane, size: Size) -> dict[str, Any]:
     if not plane.first_beat.wait(SLOWEST_START):
         raise ProcessError("the agent sent no heartbeat")
-    time.sleep(SETTLING)
+    time.sleep(size.agent_settling_seconds)
     started, before = time.monotonic(), _cpu_seconds(agent.pid)
     largest, processes = 0.0, 0
-    while (elapsed := time.monotonic() - started) < WINDOW:
+    while (elapsed := time.monotonic() - started) < size.agent_seconds:
         if agent.poll() is not None:
             raise ProcessError(f"the agent ended with {agent.returncode}")
         tree = _tree(agent.pid)
         largest = max(largest, sum(_resident(pid) for pid in tree))
         processes = len(tree)
-        time.sleep(min(SAMPLES_EVERY, WINDOW - elapsed))
+        time.sleep(min(SAMPLES_EVERY, size.agent_seconds - elapsed))
     elapsed = time.monotonic() - started
     used = _cpu_seconds(agent.pid) - before
     return {

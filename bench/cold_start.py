@@ -10,13 +10,13 @@ from bench.figures import Compared
 from bench.fleet import Agent
 from bench.processes import HERE, OURS, FunctionProcess, require
 
-PAIRS = 20
 
-
-def measure(package: Path, environ: Mapping[str, str], agents: list[Agent]) -> dict[str, Any]:
+def measure(
+    package: Path, environ: Mapping[str, str], agents: list[Agent], pairs: int
+) -> dict[str, Any]:
     """Fresh processes, ours and the floor's in turn."""
     elapsed, cpu = [], []
-    for number in range(PAIRS + 1):
+    for number in range(pairs + 1):
         agent = agents[number % len(agents)]
         ours = _once(package, environ, OURS, agent)
         floor = _once(package, environ, "cold_start:handler", agent)

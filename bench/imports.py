@@ -11,17 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-RUNS = 5
 TOP = 15
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| +(\S+)")
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import app"
 
 
-def measure(package: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def measure(package: Path, environ: Mapping[str, str], runs: int) -> dict[str, Any]:
     """Medians over some fresh processes, of each module alone and with what it imports first."""
     alone: dict[str, list[int]] = defaultdict(list)
     together: dict[str, list[int]] = defaultdict(list)
-    for _ in range(RUNS):
+    for _ in range(runs):
         for own, cumulative, name in _LINE.findall(_report(package, environ)):
             alone[name].append(int(own))
             together[name].append(int(cumulative))

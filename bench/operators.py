@@ -14,13 +14,18 @@ from bench import warm
 from bench.events import event
 from bench.fleet import Agent, Tenant
 from bench.processes import HERE, Event, FunctionProcess, require
+from bench.size import Size
 
 AGENT = "/api/v1/agents/{agent_id}"
-REQUESTS = 100
 
 
 def measure(
-    package: Path, environ: Mapping[str, str], tenant: Tenant, agents: list[Agent], run_dir: Path
+    package: Path,
+    environ: Mapping[str, str],
+    tenant: Tenant,
+    agents: list[Agent],
+    run_dir: Path,
+    size: Size,
 ) -> dict[str, Any]:
     """`GET /agents/{agent_id}`, by session and by organization key."""
     with FunctionProcess(package, environ) as process:
@@ -28,14 +33,14 @@ def measure(
     credentials = {"session": session, "organization key": tenant.operator_key}
     return {
         name: _measured(
-            package, environ, run_dir, event("GET", AGENT, credential, agent_id=agents[0].id)
+            package, environ, run_dir, event("GET", AGENT, credential, agent_id=agents[0].id), size
         )
         for name, credential in credentials.items()
     }
 
 
 def _measured(
-    package: Path, environ: Mapping[str, str], run_dir: Path, sent: Event
+    package: Path, environ: Mapping[str, str], run_dir: Path, sent: Event, size: Size
 ) -> dict[str, Any]:
     recorded = run_dir / "operator"
     with FunctionProcess(package, environ, "recording:handler") as recorder:
@@ -49,8 +54,8 @@ def _measured(
         FunctionProcess(package, environ) as process,
         FunctionProcess(package, floor_environ, "operator_request:app", HERE / "floors") as floor,
     ):
-        events = [sent] * REQUESTS
+        events = [sent] * size.operator_requests
         compared = warm.compared(
-            lambda: warm.cpu(process, events, 200), lambda: warm.cpu(floor, events, 200)
+            lambda: warm.cpu(process, events, 200), lambda: warm.cpu(floor, events, 200), size
         )
     return {**compared, "operations": [one["operation"] for one in requests]}

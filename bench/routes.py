@@ -20,11 +20,13 @@ from typing import Any
 from bench import csr
 from bench.events import event
 from bench.fleet import EXCHANGE, MOST_USES, TOKENS, Agent, Tenant, answered, exchange
-from bench.processes import Event, FunctionProcess, require
+from bench.processes import Event, FunctionProcess, ProcessError, require
 
 AGENT = "/api/v1/agents/{agent_id}"
 BUCKET_SECONDS = 300
 USUAL_INTERVAL = 60
+_TOO_SOON = 429
+_MOST_ACCEPTED = 20
 _READS = {"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"}
 
 
@@ -37,13 +39,32 @@ class Ledger:
 
     def call(self, name: str, sent: Event, status: int) -> dict[str, Any]:
         """Make a call, note its figures and return its body."""
-        answer = require(self._process.call([sent]), status).answers[0]
+        return self._noted(name, require(self._process.call([sent]), status).answers[0])
+
+    def call_too_soon(self, name: str, agent: Agent) -> None:
+        """Beat right after the last accepted beat, and note the refusal.
+
+        On a busy machine the beat may arrive when it is no longer too soon: then there is a later
+        accepted beat to come too soon after.
+
+        Raises:
+            ProcessError: no beat was refused.
+        """
+        for _ in range(_MOST_ACCEPTED):
+            agent.heard_at = 0
+            answer = require(self._process.call([agent.beat()]), 200, _TOO_SOON).answers[0]
+            if answer["statusCode"] == _TOO_SOON:
+                self._noted(name, answer)
+                return
+        raise ProcessError(f"{name}: {_MOST_ACCEPTED} beats in a row were accepted")
+
+    def _noted(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
         requests = answer["requests"]
         reads = [one for one in requests if one["operation"] in _READS]
         writes = [one for one in requests if one["operation"] not in _READS]
         row = {
             "route": name,
-            "status": status,
+            "status": answer["statusCode"],
             "operations": dict(Counter(one["operation"] for one in requests)),
             "requests": len(requests),
             "read_units": _units(reads),
@@ -120,10 +141,8 @@ def _heartbeats(ledger: Ledger, agent: Agent) -> None:
     steady = agent.beat()
     ledger.call("heartbeat, steady", steady, 200)
     ledger.call("heartbeat, repeated", steady, 200)
-    agent.heard_at = 0
-    ledger.call("heartbeat, too soon, once a minute", agent.beat(), 429)
-    agent.heard_at = 0
-    ledger.call("heartbeat, too soon", agent.beat(), 429)
+    ledger.call_too_soon("heartbeat, too soon, once a minute", agent)
+    ledger.call_too_soon("heartbeat, too soon", agent)
     forged = replace(agent, key=agent.key[:-4] + "AAAA")
     ledger.call("heartbeat, forged key", forged.beat(), 401)
     restarted = replace(agent, instance=secrets.token_urlsafe(16), sequence=0)

@@ -20,27 +20,28 @@ from typing import Any
 from bench.figures import percentile
 from bench.fleet import Agent, Tenant, answered, exchange
 from bench.processes import Event, FunctionProcess, require
+from bench.size import Size
 
-CLIENTS = (1, 16, 64)
-SECONDS = 4.0
 PROCESSES = os.cpu_count() or 1
 Idle = queue.SimpleQueue[FunctionProcess]
 Ask = Callable[[], Event]
 
 
 def measure(
-    package: Path, environ: Mapping[str, str], tenant: Tenant, agents: list[Agent]
+    package: Path, environ: Mapping[str, str], tenant: Tenant, agents: list[Agent], size: Size
 ) -> dict[str, Any]:
     """At each number of clients, first heartbeats and then exchanges."""
+    seconds = size.throughput_seconds
     with _processes(package, environ) as idle:
-        beats = {str(n): _run(idle, _beating(agents, n), 200) for n in CLIENTS}
-        tokens = {n: [_token(idle, tenant) for _ in range(n)] for n in CLIENTS}
+        beats = {str(n): _run(idle, _beating(agents, n), 200, seconds) for n in size.clients}
+        tokens = {n: [_token(idle, tenant) for _ in range(n)] for n in size.clients}
         exchanges = {
-            str(n): _run(idle, [_exchanging(token) for token in tokens[n]], 201) for n in CLIENTS
+            str(n): _run(idle, [_exchanging(token) for token in tokens[n]], 201, seconds)
+            for n in size.clients
         }
     return {
         "function_processes": PROCESSES,
-        "seconds": SECONDS,
+        "seconds": seconds,
         "heartbeats": beats,
         "exchanges": exchanges,
     }
@@ -87,10 +88,10 @@ def _token(idle: Idle, tenant: Tenant) -> str:
         idle.put(process)
 
 
-def _run(idle: Idle, clients: list[Ask], status: int) -> dict[str, float]:
+def _run(idle: Idle, clients: list[Ask], status: int, seconds: float) -> dict[str, float]:
     waits: list[float] = []
     failures: list[BaseException] = []
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + seconds
 
     def client(ask: Ask) -> None:
         try:

@@ -9,10 +9,11 @@ _seen: list[dict[str, Any]] = []
 
 
 def _ask_in_full(params: dict[str, Any], model: Any, **_: Any) -> None:  # noqa: ANN401 - botocore's
-    if "ReturnConsumedCapacity" in model.input_shape.members:
-        params["ReturnConsumedCapacity"] = "INDEXES"
+    # As the product sends it, so that its floor sends the same.
     # repr: binary values have no JSON, and everything here is a literal.
     _seen.append({"operation": model.name, "parameters": repr(params), "consumed": []})
+    if "ReturnConsumedCapacity" in model.input_shape.members:
+        params["ReturnConsumedCapacity"] = "INDEXES"
 
 
 def _note_capacity(parsed: dict[str, Any], **_: Any) -> None:  # noqa: ANN401 - botocore's
