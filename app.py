@@ -4,6 +4,8 @@ Each function imports what it does when it is called: they share this module, an
 for what only another needs.
 """
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from chalice import Chalice, Rate
@@ -12,12 +14,19 @@ from chalice.app import CloudWatchEvent, DynamoDBEvent, S3Event
 from chalicelib import settings
 from chalicelib.api import views
 
+if settings.is_chalice_command() and Path(__file__).with_name("infra").is_dir():
+    # `chalice …` in the checkout, and not in the project that `make deploy` makes of it.
+    from infra import chalice_commands
+
+    chalice_commands.answer(sys.argv[1:])
+
+sources = settings.sources()
 app = Chalice(app_name="rollcall")
 views.register(app)
 
 
 @app.on_dynamodb_record(
-    stream_arn=settings.load().audit_stream_arn, batch_size=100, starting_position="TRIM_HORIZON"
+    stream_arn=sources.audit_stream_arn, batch_size=100, starting_position="TRIM_HORIZON"
 )
 def publish_events(event: DynamoDBEvent) -> None:
     """Publish the audit trail's new records to the event bus."""
@@ -27,7 +36,7 @@ def publish_events(event: DynamoDBEvent) -> None:
 
 
 @app.on_dynamodb_record(
-    stream_arn=settings.load().audit_stream_arn,
+    stream_arn=sources.audit_stream_arn,
     batch_size=1000,
     starting_position="TRIM_HORIZON",
     maximum_batching_window_in_seconds=60,
@@ -40,7 +49,7 @@ def seal_evidence(event: DynamoDBEvent) -> None:
 
 
 @app.on_dynamodb_record(
-    stream_arn=settings.load().jobs_stream_arn, batch_size=1, starting_position="TRIM_HORIZON"
+    stream_arn=sources.jobs_stream_arn, batch_size=1, starting_position="TRIM_HORIZON"
 )
 def run_jobs(event: DynamoDBEvent) -> None:
     """Take the next step of the jobs whose rows were written."""
@@ -58,7 +67,7 @@ def sweep_presence(event: CloudWatchEvent) -> dict[str, Any]:
     return {"offline": swept.offline, "buckets": swept.buckets}
 
 
-@app.on_s3_event(bucket=settings.load().bucket, events=["s3:ObjectCreated:*"], prefix="incoming/")
+@app.on_s3_event(bucket=sources.bucket, events=["s3:ObjectCreated:*"], prefix="incoming/")
 def verify_upload(event: S3Event) -> list[str]:
     """Give the verdict on an upload."""
     from chalicelib import workers  # noqa: PLC0415

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 LOOPBACK_STAGE = "_loopback"
 """No stage of this name can be deployed: the deployer and the template want a letter first."""
@@ -69,6 +70,32 @@ def _positive(name: str, default: int) -> int:
     if not raw.isdecimal() or int(raw) < 1:
         raise SettingMissingError(f"{name} must be a positive whole number")
     return int(raw)
+
+
+class Sources(NamedTuple):
+    """What starts the functions that events start. Chalice reads it when it deploys them."""
+
+    audit_stream_arn: str
+    jobs_stream_arn: str
+    bucket: str
+
+
+def is_chalice_command() -> bool:
+    """Whether this process is a command of Chalice, which sets this variable, and no function."""
+    return "AWS_CHALICE_CLI_MODE" in os.environ
+
+
+def sources() -> Sources:
+    """Where the functions' events come from, each empty where nothing says so.
+
+    Raises:
+        SettingMissingError: a setting is absent, in a function, which must not start then, or in
+            a command of Chalice, which must not deploy without it.
+    """
+    if is_chalice_command() or "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        load()
+    names = ("ROLLCALL_AUDIT_STREAM_ARN", "ROLLCALL_JOBS_STREAM_ARN", "ROLLCALL_BUCKET")
+    return Sources(*(os.environ.get(name, "") for name in names))
 
 
 @cache

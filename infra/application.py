@@ -15,7 +15,7 @@ from infra.project import Project
 from infra.target import Target
 
 # `python -m chalice` does not exist; this is what its console script does.
-_CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
+CHALICE = "import sys; from chalice.cli import main; sys.exit(main())"
 
 # IAM tells the other services of a new role or permission within some seconds. Chalice 1.34 waits
 # for that when it creates functions (messages about the role that "cannot be assumed" or "does not
@@ -86,7 +86,7 @@ def chalice(target: Target, project: Project, command: str, *, say: Say) -> None
         DeployError: it failed.
     """
     run_child(
-        [sys.executable, "-c", _CHALICE, command, "--stage", target.stage],
+        [sys.executable, "-c", CHALICE, command, "--stage", target.stage],
         cwd=project.path,
         environ=target.child_environ(),
         say=say,

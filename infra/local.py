@@ -1,19 +1,20 @@
 """`local`: `chalice local` on moto, for quick edits of a view.
 
 The stack is the template's, in moto; the application runs from the checkout and reloads as you
-edit. Functions that events start do not run here: `make up` has them.
+edit (`infra/reloading.py`). Functions that events start do not run here: `make up` has them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
-from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from infra import stack
-from infra.children import run_child
+from infra.application import CHALICE
+from infra.chalice_commands import EMULATED
 from infra.console import say
 from infra.deploy import ROOT
 from infra.emulator.cloud import EmulatedCloud
@@ -22,6 +23,7 @@ from infra.local_stack import bootstrap_child, emulated_target
 from infra.private_file import write_private
 from infra.project import environment
 from infra.release_key import with_fingerprint
+from infra.reloading import Server, serve
 from infra.work_folder import work_folder
 
 STAGE = "local"
@@ -30,31 +32,35 @@ SUMMARY = ROOT / ".local" / "local.json"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The options of `python -m infra local`."""
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0, the default: any free one")
+    # For `chalice local`, whose process is the parent and does not pass its end on.
+    parser.add_argument("--until-end-of", type=int, default=0, help=SUPPRESS)
 
 
 def run(args: Namespace) -> int:
     """Run until interrupted."""
+    starter = args.until_end_of
     try:
         with work_folder() as work, EmulatedCloud(work / "cloud") as cloud:
-            port = args.port or _free_port()
-            url = f"http://127.0.0.1:{port}"
+            port = _port(args.host, args.port)
+            url = f"http://{args.host}:{port}"
             target = emulated_target(cloud, {}, STAGE, url)
             outputs = with_fingerprint(target, stack.apply(target, say=say))
             settings = environment(target, outputs)
             made = bootstrap_child(target, work / "bootstrap.json", 60, say)
             write_private(SUMMARY, json.dumps(made, indent=2) + "\n")
-            say(f"API: {url}   key, admin: in .local/local.json   stop: Ctrl-C")
-            run_child(
-                [
-                    # Its reloader starts its own command line again, so it must be a program.
-                    *(str(Path(sys.executable).with_name("chalice")), "local"),
-                    *("--stage", STAGE, "--host", "127.0.0.1", "--port", str(port)),
-                ],
-                cwd=ROOT,
-                environ={**target.child_environ(), **settings},
+            say("Key, admin: in .local/local.json   Stop: Ctrl-C")
+            serve(
+                Server(
+                    argv=_chalice_local(args.host, port),
+                    environ={**target.child_environ(), **settings},
+                    listening="Serving on ",
+                    url=url,
+                ),
+                ROOT,
                 say=say,
-                what="`chalice local`",
+                go_on=lambda: starter in {0, os.getppid()},
             )
     except DeployError as error:
         say(f"local: {error}")
@@ -64,7 +70,24 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _free_port() -> int:
+def _chalice_local(host: str, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-c", CHALICE, "--project-dir", str(ROOT), "local", "--no-autoreload"),
+        *("--stage", EMULATED, "--host", host, "--port", str(port)),
+    ]
+
+
+def _port(host: str, wanted: int) -> int:
+    """A free port, or the one that is wanted.
+
+    Raises:
+        DeployError: nothing can listen there.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # As the server will: a port that was in use a minute ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except (OSError, OverflowError) as error:
+            raise DeployError(f"nothing can listen on {host}:{wanted}: {error}") from error
         return int(probe.getsockname()[1])

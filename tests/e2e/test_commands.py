@@ -134,12 +134,26 @@ def test_a_demo_that_is_broken_off_half_way_ends_its_agents(checkout: Path, tmp_
         assert " 6. " in command.said
 
 
-def test_local_serves_the_checkout_until_ctrl_c(checkout: Path) -> None:
+def test_local_serves_the_checkout_until_ctrl_c_and_starts_again_for_its_sources_alone(
+    checkout: Path,
+) -> None:
     with running(checkout, "local") as command:
-        command.until_said("Serving on ")
+        command.until_said("API: ")
         found = json.loads((checkout / ".local" / "local.json").read_text("utf-8"))
-        assert command.until(lambda: ask(found["url"], "/readyz") == 200, "it is ready")
+        assert ask(found["url"], "/readyz") == 200, "it says so once it listens"
         assert ask(found["url"], "/api/v1/agents", found["operator_key"]) == 200
+
+        for name in (".local/stack.json", "build/dev/project/app.py"):
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            (checkout / name).write_text("{}")
+        broken = checkout / "chalicelib" / "broken.py"
+        broken.write_text("")
+        command.until_said("changed: chalicelib/broken.py; starting again")
+        assert command.said.count("starting again") == 1, command.said
+        command.until(lambda: command.said.count("API: ") == 2, "the second start")
+        assert ask(found["url"], "/api/v1/agents", found["operator_key"]) == 200
+
+        (checkout / ".local" / "stack.json").unlink()
         command.interrupt()
         assert command.ended() in {0, INTERRUPTED}
         assert_clean(command)

@@ -71,3 +71,8 @@ def test_results_are_put_below_the_last_heading() -> None:
     assert made.endswith("\n## Results\n\ntables of today\n")
     before, _, _ = DOCUMENT.read_text("utf-8").partition("## Results")
     assert made.startswith(before)
+
+
+@pytest.mark.parametrize("target", ["check", "test"])
+def test_the_gate_does_every_step_of_the_benchmark(target: str) -> None:
+    assert "-m bench --small" in make(target).stdout
