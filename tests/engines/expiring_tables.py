@@ -13,7 +13,7 @@ from infra.engines import ministack
 from infra.engines.seaweedfs import ACCESS_KEY, SECRET_KEY
 from infra.local_stack import STAGE
 from infra.template import load
-from tests.engines.in_process import surrounded_by
+from tests.process_environment import surrounded_by
 
 REGION = "eu-central-1"
 LOOKS_EVERY_SECONDS = 0.2

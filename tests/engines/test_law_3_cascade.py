@@ -19,8 +19,9 @@ from tests.e2e.stack.aws_requests import kill_workers
 from tests.e2e.stack.calls import Calls, Token, until
 from tests.engines import figures
 from tests.engines.fleets import enroll_at_once
-from tests.engines.in_process import of_stage, surrounded_by
+from tests.engines.in_process import of_stage
 from tests.engines.presigned import another_tenant
+from tests.process_environment import surrounded_by
 
 FLEET = int(os.environ.get("ROLLCALL_CASCADE_AGENTS", "2000"))
 """Ten thousand for `docs/figures.md`: they take longer than a gate should."""

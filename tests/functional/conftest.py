@@ -20,6 +20,7 @@ from infra.target import Target
 from tests.functional import canaries
 from tests.functional.clock import FrozenClock
 from tests.functional.streams import Queue, subscribed
+from tests.process_environment import surrounded_by
 
 if TYPE_CHECKING:
     from tests.functional.api import Api, Tenant
@@ -52,20 +53,31 @@ def stack(engines: Engines | None) -> Iterator[dict[str, str]]:
         )
         described = formation.describe_stacks(StackName=f"rollcall-{STAGE}")["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        os.environ.update(
-            ROLLCALL_STAGE=STAGE,
-            ROLLCALL_TABLE_PREFIX=outputs["TablePrefix"],
-            ROLLCALL_BUCKET=outputs["BucketName"],
-            ROLLCALL_EVENT_BUS=outputs["EventBusName"],
-            ROLLCALL_DEAD_LETTER_QUEUE_URL=outputs["DeadLetterQueueUrl"],
-            ROLLCALL_SIGNING_SECRET_ARN=outputs["SigningSecretArn"],
-            ROLLCALL_AUDIT_STREAM_ARN=outputs["AuditRecordsStreamArn"],
-            ROLLCALL_JOBS_STREAM_ARN=outputs["JobsStreamArn"],
-            ROLLCALL_SIGNING_KEY_ARN=outputs["SigningKeyArn"],
-            ROLLCALL_EVIDENCE_BUCKET=outputs["EvidenceBucketName"],
-            ROLLCALL_RELEASE_KEY_SHA256=fingerprint(public_key(Target(STAGE, os.environ), outputs)),
-        )
-        yield outputs
+        with surrounded_by(_aws() | _settings(outputs)):
+            yield outputs
+
+
+def _aws() -> dict[str, str]:
+    """The emulated account, and which engines were chosen."""
+    kept = (name for name in os.environ if name.startswith("AWS_") or name == "ROLLCALL_ENGINES")
+    return {name: os.environ[name] for name in kept}
+
+
+def _settings(outputs: dict[str, str]) -> dict[str, str]:
+    """As the deployer gives them to the functions."""
+    return {
+        "ROLLCALL_STAGE": STAGE,
+        "ROLLCALL_TABLE_PREFIX": outputs["TablePrefix"],
+        "ROLLCALL_BUCKET": outputs["BucketName"],
+        "ROLLCALL_EVENT_BUS": outputs["EventBusName"],
+        "ROLLCALL_DEAD_LETTER_QUEUE_URL": outputs["DeadLetterQueueUrl"],
+        "ROLLCALL_SIGNING_SECRET_ARN": outputs["SigningSecretArn"],
+        "ROLLCALL_AUDIT_STREAM_ARN": outputs["AuditRecordsStreamArn"],
+        "ROLLCALL_JOBS_STREAM_ARN": outputs["JobsStreamArn"],
+        "ROLLCALL_SIGNING_KEY_ARN": outputs["SigningKeyArn"],
+        "ROLLCALL_EVIDENCE_BUCKET": outputs["EvidenceBucketName"],
+        "ROLLCALL_RELEASE_KEY_SHA256": fingerprint(public_key(Target(STAGE, os.environ), outputs)),
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)
