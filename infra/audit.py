@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import ids
 from chalicelib.evidence.envelope import rfc3339
 from infra.audit_chain import ExpectedHead
-from infra.audit_files import lines, manifest
+from infra.audit_files import Manifest, lines, manifest
 from infra.audit_verifier import Asked, verify
 from infra.console import say
 from infra.errors import DeployError
@@ -65,6 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     check = commands.add_parser("verify", help="verify an export; needs no AWS")
     check.add_argument("--export", type=Path, required=True, metavar="DIR")
     check.add_argument("--public-key", type=Path, required=True, metavar="FILE")
+    check.add_argument("--organization", type=_organization, metavar="ORG")
     check.add_argument("--expect-head", type=_head, metavar="NUMBER:DIGEST")
     check.add_argument(
         "--since", type=time_argument, metavar="TIME", help="default: the manifest's"
@@ -78,6 +79,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=900,
         metavar="SECONDS",
         help="how much older than the newest batch a record may be and not sealed yet; default 900",
+    )
+    check.add_argument(
+        "--strict", action="store_true", help="fail also where something is not covered by a seal"
     )
 
 
@@ -167,13 +171,16 @@ def _elliptic(key: PublicKeyTypes, name: str) -> ec.EllipticCurvePublicKey:
 
 def _verify(args: Namespace) -> int:
     said, now = manifest(args.export), _now()
+    if args.organization and said.organization and args.organization != said.organization:
+        raise DeployError(f"the export says that it is of {said.organization}")
     asked = Asked(
         key=_public_key(args.public_key),
         # A record that is missing now may have been there when the export was made.
         now=now if said.fetched_at is None else min(now, said.fetched_at),
         since=said.since,
         until=said.until,
-        organization=said.organization,
+        organization=args.organization or said.organization,
+        exported=(said.since, said.until),
         head=args.expect_head or said.head,
         grace=args.grace * 1000,
         partial=said.partial,
@@ -188,6 +195,12 @@ def _verify(args: Namespace) -> int:
         _told(report)
         return _TAMPERED
     _confirmed(report, asked)
+    doubts = [*_uncovered(report, asked), *_taken_on_trust(args, said)]
+    for line in doubts:
+        say(line)
+    if args.strict and doubts:
+        say(f"--strict: {len(doubts)} things are not covered by a seal")
+        return _TAMPERED
     return 0
 
 
@@ -209,15 +222,46 @@ def _confirmed(report: Report, asked: Asked) -> None:
             f"asked for: {'the beginning' if low is None else rfc3339(low)} to "
             f"{'the end' if high is None else rfc3339(high)}"
         )
+
+
+def _uncovered(report: Report, asked: Asked) -> list[str]:
+    """What the export has or may lack, and no seal tells of."""
+    lines = []
     if asked.partial:
-        say("an export of one resource: whether records are missing cannot be told")
+        lines.append("an export of one resource: whether records are missing cannot be told")
     if report.waiting:
-        say(f"{report.waiting} records are not sealed yet (newer than the last batch, or nearly)")
+        lines.append(
+            f"{report.waiting} records are not sealed yet (newer than the last batch, or nearly)"
+        )
     if report.older:
-        say(f"{report.older} records are older than batch 1: nothing vouches for them")
+        lines.append(f"{report.older} records are older than batch 1")
     if report.retired:
-        say(f"{report.retired} records are gone, or their batch is, and their time was over")
+        lines.append(
+            f"{report.retired} records are gone, or their batch is, and their time was over"
+        )
     if report.first_unknown is not None:
-        say(f"what batch {report.first_unknown} and those before it sealed would not be missed")
-    if not report.end_known:
-        say("nobody said where the chain must end: batches after the last would not be missed")
+        lines.append(
+            f"what batch {report.first_unknown} and those before it sealed would not be missed"
+        )
+    if asked.head is None:
+        lines.append(
+            "batches after the last would not be missed: nothing says where the chain ends"
+        )
+    return [f"not covered by a seal: {line}" for line in lines]
+
+
+def _taken_on_trust(args: Namespace, said: Manifest) -> list[str]:
+    """What only the export says of itself, in a manifest that nobody has signed."""
+    claims = {
+        "--organization": (args.organization, "whose records they are"),
+        "--since": (args.since, "where the range begins"),
+        "--until": (args.until, "where it ends"),
+    }
+    if said.head is not None:
+        claims["--expect-head"] = (args.expect_head, "where the chain ends")
+    open_ones = {option: what for option, (given, what) in claims.items() if given is None}
+    if not open_ones:
+        return []
+    what, given = ", ".join(open_ones.values()), ", ".join(open_ones)
+    line = f"{what}: the export alone says so; give {given} to have it checked"
+    return [f"not covered by a seal: {line}"]

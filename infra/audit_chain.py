@@ -95,6 +95,7 @@ class Chain:
     findings: list[tuple[int, Finding]] = field(default_factory=list)
     _headers: dict[int, Header] = field(default_factory=dict)
     _numbers: set[int] = field(default_factory=set)
+    _swapped: set[int] = field(default_factory=set)
 
     @property
     def first(self) -> Header | None:
@@ -146,6 +147,8 @@ class Chain:
         if number in self._headers:
             self._note(number, INSERTED, "there are two batches of this number")
         else:
+            if number < last and number not in self._swapped:
+                self._note(number, SWAPPED, f"it stands after batch {last}")
             self._enter_header(batch)
         if last and last < number:
             self._gap(last + 1, number)
@@ -185,6 +188,7 @@ class Chain:
                 self._missing(low, number - 1, before)
             if number not in self._headers:
                 self._note(number, SWAPPED, f"it stands after batch {before}")
+                self._swapped.add(number)
             low = number + 1
         if low < before:
             self._missing(low, before - 1, before)

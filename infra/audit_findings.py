@@ -51,8 +51,8 @@ class Report:
             whose batch's time was over.
         waiting: records that are too new to be in a batch.
         older: records from before the first batch of all.
-        first_unknown: the batch before the first, where it may seal records of the range.
-        end_known: whether anything said where the chain must end.
+        first_unknown: the batch before the first, where it may seal records of the range and its
+            time may be over.
         findings: first those about batches, by number, then those about records, by time.
     """
 
@@ -64,5 +64,4 @@ class Report:
     waiting: int = 0
     older: int = 0
     first_unknown: int | None = None
-    end_known: bool = False
     findings: list[Finding] = field(default_factory=list)

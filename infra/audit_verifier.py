@@ -15,6 +15,7 @@ from infra.audit_findings import (
     CHANGED,
     INSERTED,
     REMOVED,
+    SWAPPED,
     Finding,
     Report,
     batch_finding,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 # A stream brings a record within a day, or never.
 _LATE_MS = 25 * 3_600_000
 _SKEW_MS = 3_600_000
+# How far the clocks of who makes records and of who exports them may be apart.
+_CLOCKS_MS = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ class Asked:
     grace: int = 900_000
     partial: bool = False
     disturbed: tuple[int, ...] = ()
+    exported: tuple[int | None, int | None] = (None, None)
+    """The range that the export says it is of; it may be wider than the one that is verified."""
+
+    def strange(self, at: int) -> str | None:
+        """Why an export as it says it is cannot have a record of this time, or None."""
+        low, high = self.exported
+        if at > self.now + _CLOCKS_MS:
+            return "it is dated after the export was made"
+        if (low is not None and at < low) or (high is not None and at > high):
+            return "it is outside of the range that the export says it is of"
+        return None
 
     def covers(self, at: int) -> bool:
         """Whether the export should have what is of this time."""
@@ -77,8 +91,8 @@ def verify(batches: Sequence[str], records: Iterable[str], asked: Asked) -> Repo
     report = work.report
     report.organization = chain.organization
     report.batches = chain.span
-    report.first_unknown = _first_unknown(chain.first, asked)
-    report.end_known = asked.head is not None
+    _front(chain, asked, report)
+    _not_yet(chain, asked)
     # Sorting is stable: what was found first about a batch or a moment stays first.
     about_batches = [finding for _, finding in sorted(chain.findings, key=lambda one: one[0])]
     about_records = [finding for _, finding in sorted(work.findings, key=lambda one: one[0])]
@@ -87,11 +101,34 @@ def verify(batches: Sequence[str], records: Iterable[str], asked: Asked) -> Repo
 
 
 def _first_unknown(first: Header | None, asked: Asked) -> int | None:
-    """The batch before the first one of an export that may begin too late."""
+    """The batch before the first one of an export that begins too late."""
     if first is None or first.number == 1 or asked.partial:
         return None
     begins = 0 if asked.since is None else asked.since - _SKEW_MS
     return first.number - 1 if milliseconds(first.sealed_at) >= begins else None
+
+
+def _front(chain: Chain, asked: Asked, report: Report) -> None:
+    """Tell of batches that were cut off at the front, where they cannot be gone by themselves.
+
+    An export of a range has the batch before those of the range, so that this can be known.
+    """
+    first = chain.first
+    missing = _first_unknown(first, asked)
+    if first is None or missing is None:
+        return
+    kept = milliseconds(first.retain_until) - milliseconds(first.last)
+    if asked.since is not None and asked.now < asked.since + kept:
+        because = "the export begins after it, and its range begins before"
+        chain.findings.append((missing, batch_finding(missing, REMOVED, because)))
+    else:
+        report.first_unknown = missing
+
+
+def _not_yet(chain: Chain, asked: Asked) -> None:
+    if chain.sealed_at is not None and chain.sealed_at > asked.now + _CLOCKS_MS and chain.span:
+        because = "it was sealed after the export was made"
+        chain.findings.append((chain.span[1], batch_finding(chain.span[1], INSERTED, because)))
 
 
 class _Records:
@@ -99,6 +136,8 @@ class _Records:
         self._chain = chain
         self._asked = asked
         self._times: tuple[int, int] | None = None
+        self._last = 0
+        self._loose: set[str] = set()
         # What is newer than this may wait for its batch.
         self._settled = _settled(chain.sealed_at, asked)
         self._expired = _expired(chain.first, asked.now)
@@ -115,9 +154,11 @@ class _Records:
             because = "its hash is not the one that was sealed"
             self._note(sealed.at, name, CHANGED, because)
             sealed.found = True  # there, and told of
-        elif not sealed.found:
+        elif sealed.found:
+            self._note(sealed.at, name, INSERTED, "it is there twice")
+        else:
             sealed.found = True
-            self._verified(sealed.at)
+            self._verified(name, sealed.at)
 
     def missing(self) -> None:
         """Look for what was sealed and is not in the export."""
@@ -133,7 +174,12 @@ class _Records:
     def _note(self, at: int, name: str, problem: str, because: str) -> None:
         self.findings.append((at, record_finding(name, problem, because)))
 
-    def _verified(self, at: int) -> None:
+    def _verified(self, name: str, at: int) -> None:
+        if strange := self._asked.strange(at):
+            self._note(at, name, INSERTED, strange)
+        if at < self._last:
+            self._note(at, name, SWAPPED, "it stands after a later one")
+        self._last = max(self._last, at)
         self.report.verified += 1
         low, high = self._times or (at, at)
         self._times = min(low, at), max(high, at)
@@ -143,8 +189,14 @@ class _Records:
         first = self._chain.first
         if name in self._chain.untrusted:
             return  # told of with its batch
+        twice = name in self._loose
+        self._loose.add(name)
         if at is None:
             self._note(0, name, INSERTED, "it is no audit record")
+        elif twice:
+            self._note(at, name, INSERTED, "it is there twice")
+        elif strange := self._asked.strange(at):
+            self._note(at, name, INSERTED, strange)
         elif at > self._settled:
             self.report.waiting += 1
         elif first is not None and first.number == 1 and at < milliseconds(first.first):
