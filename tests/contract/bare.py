@@ -20,6 +20,7 @@ SETTINGS = {
     "ROLLCALL_SIGNING_KEY_ARN": "arn:the-key",
     "ROLLCALL_EVIDENCE_BUCKET": "the-evidence",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_LAMBDA_FUNCTION_NAME": "rollcall-bare-api_handler",  # as Lambda sets it
     "PATH": "/usr/bin:/bin",
 }
 _PROGRAM = """
