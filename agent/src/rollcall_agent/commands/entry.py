@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import typer
 
-from rollcall_agent.commands.usage import GIVEN_AWAY, USAGE_ERROR, Mistake, holds_credential
+from rollcall_agent.commands.usage import GIVEN_AWAY, USAGE_ERROR, holds_credential, mistake
 from rollcall_agent.exits import ExitCode
 from rollcall_agent.say import OutputLostError, Say, Terminal
 
@@ -34,7 +34,7 @@ def enter(command: Callable[[], object], arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return _code_of(end)
     except USAGE_ERROR as error:
-        return _wrong_usage(say, Mistake.of(error), arguments)
+        return _wrong_usage(say, error, arguments)
     # A command that ends itself with a code is answered with that code, any other with None.
     return ended if isinstance(ended, int) else int(ExitCode.OK)
 
@@ -46,12 +46,12 @@ def make_streams_safe() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _wrong_usage(say: Say, mistake: Mistake, arguments: Sequence[str]) -> int:
-    if mistake.kind == "NoArgsIsHelpError":
+def _wrong_usage(say: Say, error: Exception, arguments: Sequence[str]) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
         # Its text is the help.
-        say.note(mistake.text)
+        say.note(str(getattr(error, "message", "")))
         return int(ExitCode.USAGE)
-    return _fail(say, mistake.line(arguments), ExitCode.USAGE)
+    return _fail(say, mistake(error, arguments), ExitCode.USAGE)
 
 
 def _fail(say: Say, line: str, code: ExitCode) -> int:
