@@ -32,6 +32,8 @@ NO_IDENTIFIER = {
     "since", "until", "resource_type", "resource_id",
     "heartbeat_interval_seconds", "slowdown_seconds", "agent_rollout_percent",
     "replace_machine", "replace_offline_seconds", "facts", "facts_sha256", "decision",
+    # A successor is named with its own key: see test_succession.
+    "successor",
     # The projects of an invitation are named by the keys of a map: see test_invitations.
     "role", "projects", "scopes", "overlap_seconds", "invitation", "username", "password",
     "display_name", "cookie", "keep_current", "current_password", "new_password",
