@@ -125,6 +125,10 @@ class EmulatedCloud:
         """The URL of a stage, known before anything is deployed."""
         return f"{self._gateway.url}/{stage}"
 
+    def configure_signature_answers(self, *, on: bool) -> None:
+        """Let gateway responses decide, or not, what a complaint about a signature looks like."""
+        self._gateway.signatures_are_configurable = on
+
     def wait_idle(self, timeout: float = 60.0) -> None:
         """Wait until every asynchronous delivery that is due has been made.
 

@@ -4,7 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from infra.emulator import gateway_responses as answers
@@ -62,6 +62,10 @@ class Gateway:
         functions: The functions by ARN.
         timeout: Seconds until 504; API Gateway's own limit is 29.
         throttling: The limits of single methods.
+
+    Attributes:
+        signatures_are_configurable: Whether a complaint about a signature takes the form of the
+            API's gateway response. AWS does not say that it does, and callers report its own words.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Gateway:
         self._functions = functions
         self._timeout = timeout
         self._throttling = throttling
+        self.signatures_are_configurable = False
         self._server = HttpServer("gateway", self._handle)
 
     @property
@@ -119,12 +124,18 @@ class Gateway:
     def _route(self, call: _Call, body: bytes) -> Answer:
         match = call.snapshot.routes.match(call.head.method, call.path)
         if match is None:
-            return call.refuse(answers.MISSING_AUTHENTICATION_TOKEN)
+            return self._refuse_unmatched(call)
         if not self._throttling.admits(call.snapshot.api_id, call.snapshot.stage, match.route):
             return call.refuse(answers.THROTTLED)
         if match.route.function_arn is None:
             return match.route.mock_status, list(match.route.mock_headers), b""
         return self._invoke(call, match, body)
+
+    def _refuse_unmatched(self, call: _Call) -> Answer:
+        refusal = answers.unmatched(call.head.get("authorization"))
+        if refusal.kind == answers.INVALID_SIGNATURE and not self.signatures_are_configurable:
+            call = replace(call, snapshot=replace(call.snapshot, responses={}))
+        return call.refuse(refusal)
 
     def _locate(self, head: Head, peer: str, request_id: str) -> _Call | None:
         target = head.target

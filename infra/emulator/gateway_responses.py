@@ -28,12 +28,42 @@ class Refusal:
     exception: str
 
 
+INVALID_SIGNATURE = "INVALID_SIGNATURE"
 MISSING_AUTHENTICATION_TOKEN = Refusal(
     "MISSING_AUTHENTICATION_TOKEN",
     403,
     "Missing Authentication Token",
     "MissingAuthenticationTokenException",
 )
+_INCOMPLETE = "IncompleteSignatureException"
+
+
+def unmatched(authorization: str | None) -> Refusal:
+    """Why a request that matches no route is refused.
+
+    API Gateway takes any `Authorization` for an AWS signature, and quotes it in what it says.
+    """
+    if authorization is None:
+        return MISSING_AUTHENTICATION_TOKEN
+    _, _, parameters = authorization.partition(" ")
+    for one in filter(None, (part.strip() for part in parameters.split(","))):
+        if "=" not in one:
+            message = (
+                f"'{one}' not a valid key=value pair (missing equal-sign) in Authorization "
+                f"header: '{authorization}'."
+            )
+            return Refusal(INVALID_SIGNATURE, 403, message, _INCOMPLETE)
+    wanted = ("Credential", "Signature", "SignedHeaders")
+    message = " ".join(
+        (
+            *(f"Authorization header requires '{name}' parameter." for name in wanted),
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+            f"Authorization={authorization.partition(' ')[0]}",
+        )
+    )
+    return Refusal(INVALID_SIGNATURE, 403, message, _INCOMPLETE)
+
+
 REQUEST_TOO_LARGE = Refusal(
     "REQUEST_TOO_LARGE",
     413,

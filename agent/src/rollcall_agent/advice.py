@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from rollcall_client.api_gateway import NO_ROUTE, knows_no_route
+
 from rollcall_agent.answers import Answer
 from rollcall_agent.say import clean
 
@@ -94,6 +96,8 @@ def _explain_foreign(answer: Answer) -> str:
     """Describe an answer that did not come from the application itself."""
     if answer.is_transient:
         return f"The control plane is not able to answer right now (HTTP {answer.status})."
+    if knows_no_route(answer.status, answer.body):
+        return f"{NO_ROUTE} Next: check ROLLCALL_API_BASE_URL, its stage included."
     return (
         f"What answered (HTTP {answer.status}) is not the control plane's application. "
         "Next: check ROLLCALL_API_BASE_URL, its stage included, and any proxy in between."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from rollcall_client.api_gateway import NO_ROUTE, knows_no_route
+
 from rollcall_cli.answers import Answer
 from rollcall_cli.exits import CliError, ExitCode
 from rollcall_cli.text import clean, sentence
@@ -96,6 +98,8 @@ def _explain_foreign(answer: Answer) -> str:
     """Describe an answer that did not come from the application itself."""
     if answer.is_transient:
         return f"The control plane is not able to answer right now (HTTP {answer.status})."
+    if knows_no_route(answer.status, answer.body):
+        return f"{NO_ROUTE}\nNext: check the URL, its stage included."
     return (
         f"What answered (HTTP {answer.status}) is not the control plane's application.\n"
         "Next: check the URL, its stage included, and any proxy in between."

@@ -130,6 +130,7 @@ def test_a_token_in_the_env_file_is_commented_out_once_it_is_consumed(
         (problem(410, "token_expired"), 3, "mint a new enrollment token"),
         (problem(403, "hostname_mismatch"), 3, "the host that it was minted for"),
         (Reply(403, {"message": "Missing Authentication Token"}), 4, "stage included"),
+        (Reply(403, {"message": "Authorization header requires 'Credential'"}), 4, "no such stage"),
         (Reply(302, {}, {"Location": "https://elsewhere.example/"}), 4, "any proxy in between"),
         (Reply(503, {}, {"Retry-After": "600"}), 4, "asks to wait 600 s"),
     ],

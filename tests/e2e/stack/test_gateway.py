@@ -41,11 +41,30 @@ def http(stack: LocalStack) -> Iterator[httpx.Client]:
 def test_an_unknown_route_or_method_is_route_not_found(
     http: httpx.Client, method: str, path: str
 ) -> None:
-    answer = http.request(method, path, headers={"Authorization": "Bearer rca_x"})
+    answer = http.request(method, path)
     assert answer.status_code == 404, answer.text
     if method != "HEAD":
         assert_problem(answer)
         assert answer.json()["code"] == "route_not_found"
+
+
+def test_a_credential_at_an_unknown_route_is_refused_by_api_gateway_in_either_way(
+    stack: LocalStack, http: httpx.Client
+) -> None:
+    headers = {"Authorization": "Bearer rca_x"}
+    own = http.get("/nowhere", headers=headers)
+    assert (own.status_code, own.headers["x-amzn-errortype"]) == (
+        403,
+        "IncompleteSignatureException",
+    )
+    assert set(own.json()) == {"message"}
+    stack.cloud.configure_signature_answers(on=True)
+    try:
+        ours = http.get("/nowhere", headers=headers)
+    finally:
+        stack.cloud.configure_signature_answers(on=False)
+    assert (ours.status_code, ours.json()["code"]) == (404, "route_not_found")
+    assert "rca_x" not in ours.text
 
 
 @pytest.mark.parametrize(

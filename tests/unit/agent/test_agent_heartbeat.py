@@ -199,6 +199,7 @@ def test_only_these_two_codes_end_the_identity(code: str) -> None:
         Answer(401, {"code": "key_revoked"}),
         Answer(401),
         Answer(403, {"message": "Missing Authentication Token"}),
+        Answer(403, {"message": "Authorization header requires 'Credential' parameter."}),
         Answer(302),
     ],
 )

@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from rollcall_client.api_gateway import knows_no_route
+
 from rollcall_agent.answers import PROBLEM_TYPE
 from rollcall_agent.clock_skew import SET_THE_CLOCK, in_words
 from rollcall_agent.doctor.check import Check, failed, ok, skipped, warning
@@ -36,7 +38,6 @@ _WRONG_STAGE: Final = (
     "API Gateway answers, but there is no stage of this name",
     "check the path of ROLLCALL_API_BASE_URL: it ends with the stage (https://host/stage)",
 )
-_OF_GATEWAY: Final = frozenset({"Missing Authentication Token", "Forbidden"})
 
 
 def check_reach(
@@ -64,7 +65,7 @@ def judge_answer(fetched: Fetched, server: Server) -> Check:
         return ok(REACH, f"The control plane answers at {server.url}")
     if _MULTIPLE <= fetched.status < _BAD or fetched.status == _PORTAL:
         return _elsewhere(fetched, server)
-    if _is_gateways_own(fetched, body):
+    if knows_no_route(fetched.status, body, fetched.headers.get("x-amzn-errortype")):
         return failed(REACH, *_WRONG_STAGE)
     if body.get("code") == "route_not_found" and _is_problem(fetched):
         return failed(
@@ -132,13 +133,6 @@ def _a_stranger(fetched: Fetched) -> Check:
         f"What answers (HTTP {fetched.status}) is not the control plane's application",
         "check ROLLCALL_API_BASE_URL, its stage included, and any proxy in between",
     )
-
-
-def _is_gateways_own(fetched: Fetched, body: dict[str, object]) -> bool:
-    """Tell API Gateway's own refusal, which it gives where no stage or route is known."""
-    said = body.get("message") in _OF_GATEWAY and "code" not in body
-    kind = fetched.headers.get("x-amzn-errortype", "")
-    return fetched.status == 403 and (said or kind.startswith(("MissingAuth", "Forbidden")))  # noqa: PLR2004
 
 
 def _is_problem(fetched: Fetched) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from rollcall_client.api_gateway import knows_no_route
+
 from rollcall_agent.advice import explain
 from rollcall_agent.answers import Answer, NoAnswerError
 from rollcall_agent.client import Call, Caller
@@ -56,7 +58,8 @@ def _judge(answer: Answer, *, interrupted: bool) -> Check:
         until = answer.text("expires_at") or "an unknown time"
         where = answer.text("environment") or "an unnamed environment"
         return ok(TOKEN, f"The token admits this host into {where} until {until}{uses}")
-    if answer.code == _NO_ROUTE:
+    # Of an older control plane: it has no such route, and a gateway may say so in its own words.
+    if answer.code == _NO_ROUTE or knows_no_route(answer.status, answer.body):
         return skipped(TOKEN, "This control plane cannot be asked about a token")
     if interrupted and answer.code in _OF_RESUMED:
         return warning(

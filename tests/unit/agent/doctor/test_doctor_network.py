@@ -223,6 +223,10 @@ def test_the_applications_own_sign_of_life_is_a_success() -> None:
             fetched(403, {}, x_amzn_errortype="MissingAuthenticationTokenException"),
             "no stage of this name",
         ),
+        (
+            fetched(403, {}, x_amzn_errortype="IncompleteSignatureException"),
+            "no stage of this name",
+        ),
         (fetched(403, {"message": "No."}), "not the control plane's"),
         (fetched(403, {"message": "Forbidden", "code": "x"}), "not the control plane's"),
         (
