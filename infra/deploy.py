@@ -29,7 +29,7 @@ from infra.application import deploy_application
 from infra.children import run_child
 from infra.console import Say, say
 from infra.errors import DeployError
-from infra.project import Project, public_url, stage_project, tracked_config
+from infra.project import TABLE_KEY, Project, public_url, stage_project, tracked_config
 from infra.stage_names import refuse_colliding
 from infra.stream_mappings import keep_failed_batches
 from infra.target import Target
@@ -61,6 +61,10 @@ _PARAMETERS = {
     "permissions_boundary_arn": (
         roles.BOUNDARY,
         "IAM policy that bounds every role of the stage; '' takes it away",
+    ),
+    "table_key": (
+        TABLE_KEY,
+        "what encrypts the tables: aws-owned, aws-managed or the ARN of a KMS key",
     ),
     "log_retention_days": ("LogRetentionDays", "days for which logs are kept"),
     "reserved_concurrency": (

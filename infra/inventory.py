@@ -21,8 +21,8 @@ Apis = Mapping[str, frozenset[str]]
 
 def api_url(target: Target, rest_api_id: str) -> str:
     """The base URL that API Gateway gives a stage."""
-    suffix = "amazonaws.com.cn" if target.partition == "aws-cn" else "amazonaws.com"
-    return f"https://{rest_api_id}.execute-api.{target.region}.{suffix}/{target.stage}"
+    host = f"{rest_api_id}.execute-api.{target.region}.{target.dns_suffix}"
+    return f"https://{host}/{target.stage}"
 
 
 def live_apis(target: Target) -> Apis:

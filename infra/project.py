@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -16,6 +16,9 @@ from infra.release_key import KEY_SHA256
 
 if TYPE_CHECKING:
     from infra.target import Target
+
+TABLE_KEY = "TableKey"
+"""Parameter and output of the stack: `aws-owned`, `aws-managed`, or the ARN of a KMS key."""
 
 # What survives from one deployment to the next: Chalice's package cache and its state.
 _KEPT = ("deployed", "deployments")
@@ -165,7 +168,28 @@ def render_policy(function: str, text: str, values: Mapping[str, str]) -> dict[s
         document: dict[str, Any] = json.loads(Template(text).substitute(values))
     except (KeyError, ValueError) as error:
         raise DeployError(f"the policy of {function} cannot be rendered: {error}") from error
+    if own := _use_of_table_key(document.get("Statement", []), values):
+        document["Statement"] += own
     return document
+
+
+def _use_of_table_key(
+    statements: Iterable[Mapping[str, Any]], values: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The right to have DynamoDB decrypt with the stage's own key; AWS's keys need none."""
+    key = values.get(TABLE_KEY, "")
+    reads = any(action.startswith("dynamodb:") for one in statements for action in one["Action"])
+    if ":kms:" not in key or not reads:
+        return []
+    return [
+        {
+            "Sid": "ReadTablesOfOwnKey",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt"],
+            "Resource": [key],
+            "Condition": {"StringLike": {"kms:ViaService": f"dynamodb.{values['Region']}.*"}},
+        }
+    ]
 
 
 def _clear(path: Path) -> None:

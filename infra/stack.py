@@ -27,6 +27,18 @@ _CAPABILITIES: list[CapabilityType] = ["CAPABILITY_IAM"]
 _STOPPED_HALFWAY = {"CREATE_FAILED", "UPDATE_FAILED"}
 
 
+# By type and a word of AWS's reason.
+_WHAT_TO_DO = {
+    ("AWS::Events::EventBus", "rule"): (
+        "the bus still has rules that the stage did not make: find them with `aws events list-rules "
+        "--event-bus-name NAME`, remove their targets and then them, and run this again"
+    ),
+    ("AWS::SQS::Queue", "60 seconds"): (
+        "a queue of this name was deleted less than a minute ago: run this again in a minute"
+    ),
+}
+
+
 def describe(target: Target) -> StackTypeDef | None:
     """The stack as it is, or None where there is none."""
     client: CloudFormationClient = target.client("cloudformation")
@@ -214,4 +226,9 @@ def _failure(client: CloudFormationClient, stack_id: str, verb: str) -> str:
     lines = [*reversed(reasons)] or ["CloudFormation gave no reason"]
     if hint := denied.advice("\n".join(reasons)):
         lines.append(hint)
+    lines += [
+        advice
+        for (kind, word), advice in _WHAT_TO_DO.items()
+        if any(kind in reason and word in reason.lower() for reason in reasons)
+    ]
     return "\n  ".join([f"the stack could not be {verb}:", *lines])

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import UnknownRegionError
 
 from infra.errors import DeployError
 
@@ -111,8 +112,22 @@ class Target:
 
     @property
     def region_partition(self) -> str:
-        """The partition of the region, without asking AWS."""
-        return str(self._session.get_partition_for_region(self.region))
+        """The partition of the region, from botocore's endpoint data and without asking AWS.
+
+        Raises:
+            DeployError: no partition has such a region.
+        """
+        try:
+            return str(self._session.get_partition_for_region(self.region))
+        except UnknownRegionError as error:
+            raise DeployError(f"{self.region!r} is no region of AWS") from error
+
+    @property
+    def dns_suffix(self) -> str:
+        """What the host names of AWS's services end with in the region's partition."""
+        known = self._session._session.get_data("endpoints")["partitions"]  # noqa: SLF001
+        wanted = self.region_partition
+        return next(str(one["dnsSuffix"]) for one in known if one["partition"] == wanted)
 
     @cached_property
     def _identity(self) -> tuple[str, str]:

@@ -31,7 +31,6 @@ LEFT_OUT: dict[str, dict[str, str]] = {
              "dynamodb:UpdateContributorInsights", "kinesis:*", "logs:*", "s3:*", "iam:*"], _DATA,
         ),
         "dynamodb:*tResourcePolicy": "read alone", "dynamodb:DeleteResourcePolicy": "read alone",
-        "kms:*": _NO_KEY,
     },
     "AWS::Events::Connection": {"kms:*": _NO_KEY},
     "AWS::Events::EventBus": {
@@ -68,7 +67,8 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 _OF_ANY_NAME = {
-    "kms:CreateKey", "secretsmanager:GetRandomPassword", "route53:ListHostedZones",
+    "kms:CreateKey", "kms:ListAliases", "secretsmanager:GetRandomPassword",
+    "route53:ListHostedZones",
 }  # fmt: skip
 
 
@@ -138,8 +138,11 @@ def _on(action: str, kind: str, logical: str, properties: dict[str, Any]) -> Ite
         for path in ("/domainnames", "/domainnames/api.example.com"):
             if (action == "apigateway:POST") is (path == "/domainnames") or action[-3:] == "GET":
                 yield Use(action, f"arn:aws:apigateway:{REGION}::{path}")
+    elif service == "kms" and kind == "AWS::DynamoDB::Table" and action not in _OF_ANY_NAME:
+        key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/own"
+        yield Use(action, key, {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"})
     elif service == "kms" and kind == "AWS::KMS::Alias":
-        yield from (Use(action, arn) for arn in _alias_and_key(action, properties))
+        yield from (Use(action, arn) for arn in _alias_and_key(properties))
     elif service == "secretsmanager" and kind == "AWS::Events::Connection":
         own = f"secret:events!connection/{OWN}/0-123456"
         yield Use(action, f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:{own}")
@@ -147,10 +150,8 @@ def _on(action: str, kind: str, logical: str, properties: dict[str, Any]) -> Ite
         yield Use(action, _arn(action, kind, logical, properties))
 
 
-def _alias_and_key(action: str, properties: dict[str, Any]) -> list[str]:
+def _alias_and_key(properties: dict[str, Any]) -> list[str]:
     scope = f"arn:aws:kms:{REGION}:{ACCOUNT}:"
-    if action == "kms:ListAliases":
-        return ["*"]
     return [f"{scope}{_name(properties['AliasName'])}", f"{scope}key/0000"]
 
 

@@ -48,7 +48,7 @@ def test_a_stage_needs_the_options_only_for_its_options() -> None:
     plain = grants(parts[part] for part in PARTS if part != "options")
     needed = {use.action.partition(":")[0] for use in stack_uses()
               if not any(grant.covers(use) for grant in plain)}  # fmt: skip
-    assert needed == {"apigateway", "events", "iam", "route53", "secretsmanager", "sqs"}
+    assert needed == {"apigateway", "events", "iam", "kms", "route53", "secretsmanager", "sqs"}
 
 
 def test_what_is_left_out_is_still_in_aws_schemas() -> None:
@@ -88,6 +88,20 @@ def test_a_role_is_passed_only_to_the_service_that_needs_it() -> None:
         assert not any(grant.action == action for grant in allowed), action
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rollcall-{STAGE}-runtime-signing-1"
     assert not any(g.covers(Use("secretsmanager:GetSecretValue", secret)) for g in allowed)
+
+
+@pytest.mark.parametrize("action", ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"])
+def test_a_key_of_the_tables_is_used_through_dynamodb_alone(action: str) -> None:
+    allowed = grants(rendered(VALUES).values())
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/own"
+    for context, is_allowed in (
+        ({"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}, True),
+        ({"kms:ViaService": f"s3.{REGION}.amazonaws.com"}, False),
+        ({"kms:ViaService": "dynamodb.us-west-1.amazonaws.com"}, False),
+        ({}, False),
+    ):
+        use = Use(action, key, context)
+        assert any(grant.covers(use) for grant in allowed) is is_allowed, context
 
 
 def test_with_a_boundary_no_role_is_made_or_changed_without_it() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from infra import template
+from infra.emulator.iam_policies import Use
+from infra.emulator.iam_policies import grants as policy_grants
 from infra.project import environment, render_policy
 from infra.release_key import KEY_SHA256
 from infra.target import Target
@@ -46,9 +48,9 @@ DELETE_ALLOWED = {
 }
 
 
-def statements(function: str) -> list[dict[str, Any]]:
+def statements(function: str, **values: str) -> list[dict[str, Any]]:
     path = CHALICE / CONFIG["lambda_functions"][function]["iam_policy_file"]
-    document = render_policy(function, path.read_text("utf-8"), VALUES)
+    document = render_policy(function, path.read_text("utf-8"), {**VALUES, **values})
     assert document["Version"] == "2012-10-17"
     found: list[dict[str, Any]] = document["Statement"]
     return found
@@ -192,3 +194,24 @@ def test_every_setting_that_the_functions_read_is_rendered() -> None:
     assert read - {"ROLLCALL_OIDC_LOOPBACK_CA"} == {
         name for name in rendered if name.startswith("ROLLCALL_")
     }
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_key_of_the_operators_own_is_used_through_dynamodb_alone(function: str) -> None:
+    key = "arn:aws:kms:eu-central-1:123456789012:key/own"
+    allowed = policy_grants([{"Statement": statements(function, TableKey=key)}])
+    for context, is_allowed in (
+        ({"kms:ViaService": "dynamodb.eu-central-1.amazonaws.com"}, True),
+        ({"kms:ViaService": "s3.eu-central-1.amazonaws.com"}, False),
+        ({}, False),
+    ):
+        assert any(one.covers(Use("kms:Decrypt", key, context)) for one in allowed) is is_allowed
+    of_key = {one.action for one in allowed if one.resource == key}
+    assert of_key == {"kms:Decrypt"}
+
+
+@pytest.mark.parametrize("key", ["aws-owned", "aws-managed"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_keys_of_aws_need_no_right(function: str, key: str) -> None:
+    assert statements(function, TableKey=key) == statements(function)
+    assert "kms:Decrypt" not in {action for action, _ in grants(function)}

@@ -75,7 +75,12 @@ def test_all_tables_are_there() -> None:
 def test_every_table_is_on_demand_encrypted_restorable_and_protected(name: str) -> None:
     table = table_named(name)
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert table["SSESpecification"] == {"SSEEnabled": True}
+    # DynamoDB always encrypts: `SSEEnabled` false means by the key that AWS owns.
+    assert table["SSESpecification"] == {
+        "SSEEnabled": {"Fn::If": ["UsesKms", True, False]},
+        "SSEType": {"Fn::If": ["UsesKms", "KMS", {"Ref": "AWS::NoValue"}]},
+        "KMSMasterKeyId": {"Fn::If": ["OwnKey", {"Ref": "TableKey"}, {"Ref": "AWS::NoValue"}]},
+    }
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["DeletionProtectionEnabled"] is True
     keys = [key["AttributeName"] for key in table["KeySchema"]]

@@ -232,6 +232,36 @@ def test_a_failure_says_which_resource_and_why_of_the_last_operation_only() -> N
     assert "cancelled" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason", "advice"),
+    [
+        (
+            "AWS::Events::EventBus",
+            "Event bus rollcall-prod can't be deleted since it has rules.",
+            "aws events list-rules",
+        ),
+        (
+            "AWS::SQS::Queue",
+            "You must wait 60 seconds after deleting a queue before you can create another with "
+            "the same name.",
+            "run this again in a minute",
+        ),
+        ("AWS::SQS::Queue", "a rule of the queue", None),
+        ("AWS::Events::EventBus", "AccessDenied", None),
+    ],
+)
+def test_a_failure_that_a_person_can_mend_says_how(
+    kind: str, reason: str, advice: str | None
+) -> None:
+    events = [an_event("One", "DELETE_FAILED", reason, kind)]
+    target = Scripted(["UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"], events)
+    with pytest.raises(DeployError) as caught:
+        stack.apply(target, say=print)
+    said = str(caught.value).splitlines()[2:]
+    assert len(said) == (advice is not None)
+    assert advice is None or advice in said[0]
+
+
 def test_a_creation_that_stopped_half_way_is_continued_without_roll_back() -> None:
     target = Scripted(["CREATE_FAILED", "UPDATE_COMPLETE"])
     stack.apply(target, say=print)

@@ -3,6 +3,7 @@ from types import MappingProxyType
 import pytest
 
 from infra.errors import DeployError
+from infra.inventory import api_url
 from infra.target import Target
 
 ENVIRON = MappingProxyType(
@@ -47,3 +48,28 @@ def test_a_child_sees_the_keys_and_no_profile_and_writes_no_byte_code() -> None:
 
 def test_credentials_do_not_show_when_a_target_is_printed() -> None:
     assert "the-key" not in repr(Target("prod", ENVIRON))
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "suffix"),
+    [
+        ("eu-central-1", "aws", "amazonaws.com"),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+        ("cn-northwest-1", "aws-cn", "amazonaws.com.cn"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("us-iso-east-1", "aws-iso", "c2s.ic.gov"),
+        ("us-isob-east-1", "aws-iso-b", "sc2s.sgov.gov"),
+        ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+    ],
+)
+def test_partition_and_host_names_are_of_the_endpoint_data(
+    region: str, partition: str, suffix: str
+) -> None:
+    target = Target("prod", {**ENVIRON, "AWS_REGION": region})
+    assert target.region_partition == partition
+    assert api_url(target, "abc") == f"https://abc.execute-api.{region}.{suffix}/prod"
+
+
+def test_a_region_that_no_partition_has_is_refused() -> None:
+    with pytest.raises(DeployError, match="is no region of AWS"):
+        _ = Target("prod", {**ENVIRON, "AWS_REGION": "nowhere"}).region_partition
