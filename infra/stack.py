@@ -30,8 +30,9 @@ _STOPPED_HALFWAY = {"CREATE_FAILED", "UPDATE_FAILED"}
 # By type and a word of AWS's reason.
 _WHAT_TO_DO = {
     ("AWS::Events::EventBus", "rule"): (
-        "the bus still has rules that the stage did not make: find them with `aws events list-rules "
-        "--event-bus-name NAME`, remove their targets and then them, and run this again"
+        "the bus still has rules that the stage did not make: find them with "
+        "`aws events list-rules --event-bus-name NAME`, remove their targets and then them, and "
+        "run this again"
     ),
     ("AWS::SQS::Queue", "60 seconds"): (
         "a queue of this name was deleted less than a minute ago: run this again in a minute"

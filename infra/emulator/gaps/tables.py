@@ -79,6 +79,12 @@ def _update(
     stream = properties.get("StreamSpecification")
     if stream and not table.latest_stream_label:
         table.set_stream_specification(dict(stream))
+    if encryption := properties.get("SSESpecification"):
+        key = encryption.get("KMSMasterKeyId")
+        table.sse_specification = {
+            "Enabled": _truth(encryption.get("SSEEnabled")),
+            "KMSMasterKeyId": key or table._get_default_encryption_key(account_id, region_name),  # noqa: SLF001
+        }
     _apply(table, properties, account_id, region_name)
     return table
 

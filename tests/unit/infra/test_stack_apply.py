@@ -242,8 +242,7 @@ def test_a_failure_says_which_resource_and_why_of_the_last_operation_only() -> N
         ),
         (
             "AWS::SQS::Queue",
-            "You must wait 60 seconds after deleting a queue before you can create another with "
-            "the same name.",
+            "You must wait 60 seconds after deleting a queue before you can create another.",
             "run this again in a minute",
         ),
         ("AWS::SQS::Queue", "a rule of the queue", None),
