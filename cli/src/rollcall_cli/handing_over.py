@@ -127,6 +127,8 @@ def place_for_secret(screen: Screen, output: Path | None) -> Iterator[Place]:
             raise CliError(line, ExitCode.LOCAL_FAILURE) from error
         yield Place(screen, None, None)
         return
+    if str(output) == "-":
+        raise usage("--output names a file; without it the secret goes to stdout.")
     descriptor = _reserve(output)
     place = Place(screen, output, descriptor)
     try:

@@ -188,6 +188,24 @@ def test_a_token_may_let_a_host_take_its_former_place(machine: Machine) -> None:
     assert len(machine.plane.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--ttl", "5"], "--ttl is a length of time from 1m to 30d."),
+        (["--ttl", "400d"], "--ttl is a length of time from 1m to 30d."),
+        (["--timeout", "4"], "--timeout goes with --watch."),
+        (["--output", "-"], "--output names a file"),
+    ],
+)
+def test_a_mint_that_cannot_be_meant_is_refused_before_anything_is_sent(
+    machine: Machine, options: list[str], said: str
+) -> None:
+    ran = machine.run("token", "mint", ENVIRONMENT, *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert machine.plane.requests == []
+
+
 def test_a_mint_says_how_a_host_without_an_agent_gets_one(machine: Machine) -> None:
     fingerprint = "ab" * 32
     machine.plane.on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -35,6 +35,15 @@ from rollcall_cli.tables import Column, as_document, as_line, cell
 from rollcall_cli.text import counted
 from rollcall_cli.waiting import Waiting
 from rollcall_cli.watching import Hosts, watch_token
+
+WATCH_SECONDS: Final = 900.0
+SHORTEST_TTL: Final = 60
+LONGEST_TTL: Final = 30 * 86_400
+
+TimeoutOfWatch = Annotated[
+    float | None,
+    typer.Option(min=1, max=86_400, help="With --watch: seconds to wait, 900 if left out."),
+]
 
 app = typer.Typer(no_args_is_help=True, help="Mint, see and revoke enrollment tokens.")
 Token = Annotated[str, typer.Argument(help="A token's id (tok_…), never its secret.")]
@@ -73,12 +82,14 @@ def mint(
     watch: Annotated[
         bool, typer.Option("--watch", help="Then wait until its hosts are online.")
     ] = False,
-    timeout: Timeout = 900,
+    timeout: TimeoutOfWatch = None,
     as_json: AsJson = False,
 ) -> None:
     """Mint a token. Its secret is shown this once, alone on stdout."""
     if replace_offline is not None and not replace_machine:
         raise usage("--replace-offline goes with --replace-machine.")
+    if timeout is not None and not watch:
+        raise usage("--timeout goes with --watch.")
     optional = {
         "hostname": hostname,
         "source_cidrs": source_cidr,
@@ -89,7 +100,7 @@ def mint(
         ),
     }
     body: dict[str, Any] = {
-        "ttl_seconds": seconds(ttl, "--ttl"),
+        "ttl_seconds": _lifetime(ttl),
         "max_uses": uses,
         "labels": pairs(label, "--label"),
         **{name: value for name, value in optional.items() if value is not None},
@@ -111,7 +122,15 @@ def mint(
         if watch:
             tell = operator.screen.result if as_json else operator.screen.note
             hosts = Hosts(operator, tell, as_json=as_json)
-            watch_token(operator, minted, hosts, Waiting(operator.clock, timeout))
+            watch_token(operator, minted, hosts, Waiting(operator.clock, timeout or WATCH_SECONDS))
+
+
+def _lifetime(text: str) -> int:
+    """How long a token is good for, in seconds; the bounds are the control plane's."""
+    found = seconds(text, "--ttl")
+    if not SHORTEST_TTL <= found <= LONGEST_TTL:
+        raise usage("--ttl is a length of time from 1m to 30d.")
+    return found
 
 
 @app.command("list")
