@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from rollcall_agent import __version__
 from rollcall_agent.cli import app
 from rollcall_agent.commands.entry import enter, make_streams_safe
 from rollcall_agent.commands.service import service
@@ -207,3 +208,15 @@ def test_any_text_can_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     make_streams_safe()
     Terminal().result("Zürich \udcff")
     assert stream.buffer.getvalue() == b"Z\\xfcrich \\udcff\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["version"], ["--version"], ["--version", "run"], ["--version", "enroll", "--url", "x"]],
+)
+def test_the_version_is_printed_by_a_command_and_by_an_option(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert typed(*arguments) == ExitCode.OK
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (f"{__version__}\n", "")
