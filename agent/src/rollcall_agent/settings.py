@@ -9,7 +9,7 @@ names, an own name goes before the others in any place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -69,11 +69,16 @@ class SplitNote:
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration as it is at one moment."""
+    """The configuration as it is at one moment.
+
+    Attributes:
+        unset: Names of switches that count as not set, whatever is written.
+    """
 
     path: Path
     environment: Mapping[str, str]
     file: EnvFile
+    unset: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, config: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -115,6 +120,8 @@ class Settings:
         Raises:
             AgentError: Its value means neither on nor off.
         """
+        if name in self.unset:
+            return default
         for value, place in self._written(name):
             if value.strip():
                 return _read_switch(name, value, place, default=default)
@@ -122,9 +129,23 @@ class Settings:
 
     def check_switches(self) -> None:
         """Refuse a switch that is neither on nor off, in the environment as in the file."""
+        for error in self.mistaken_switches().values():
+            raise error
+
+    def mistaken_switches(self) -> dict[str, AgentError]:
+        """Return what is wrong with each switch that is neither on nor off, by its name."""
+        found = dict[str, AgentError]()
         for name in SWITCHES:
             for value, place in self._written(name):
-                _read_switch(name, value, place, default=False)
+                try:
+                    _read_switch(name, value, place, default=False)
+                except AgentError as error:
+                    found.setdefault(name, error)
+        return found
+
+    def without_mistaken_switches(self) -> Settings:
+        """Return the same, with each mistaken switch as if it were not set: only for looking."""
+        return replace(self, unset=frozenset(self.mistaken_switches()))
 
     def _written(self, name: str) -> list[tuple[str, str]]:
         """Return the values of a setting and where they stand, the one that counts first."""
@@ -150,6 +171,11 @@ class Settings:
                 f"No control plane is configured. Next: give --url, or set {URL}.", ExitCode.USAGE
             )
         return check_base_url(raw, allow_http=self.allow_http)
+
+    @property
+    def names_a_url(self) -> bool:
+        """Whether a control plane is configured, be its URL usable or not."""
+        return names.first(names.URLS, self.environment.get, self.file.get) is not None
 
     def identity(self) -> Identity | None:
         """Return the identity, or None where this host has none."""

@@ -19,6 +19,8 @@ ENDED: Final = "ended"
 QUARANTINED: Final = "quarantined"
 REFUSED: Final = "refused"
 UNKNOWN: Final = "unknown"
+UNCONFIGURED: Final = "not configured"
+UNUSABLE: Final = "not asked: the URL cannot be used"
 # An artifact that no agent has: to be told so, the key must be good. Nothing changes by asking.
 _NO_ARTIFACT: Final = "art_" + "0" * 20
 # Of these codes the control plane has looked at the key first, and found it good.
@@ -60,9 +62,10 @@ class Status:
     def lines(self) -> list[str]:
         """Describe it for a person."""
         state = self.last_state or {}
+        reached = f"{self.url} ({self.reachability})" if self.url else self.reachability
         lines = [
             f"config         {self.config}",
-            f"control plane  {self.url or 'not configured'} ({self.reachability})",
+            f"control plane  {reached}",
             f"agent id       {self.agent_id or 'not enrolled'}",
             f"runtime key    {'present' if self.key_present else 'none'}",
         ]
@@ -79,11 +82,21 @@ class Status:
         return lines
 
 
-def inspect(settings: Settings, url: str | None, plane: Caller | None) -> Status:
-    """Gather the status; ``plane`` is None where no usable URL is configured."""
+def inspect(
+    settings: Settings, url: str | None, plane: Caller | None, *, url_is_given: bool = False
+) -> Status:
+    """Gather the status.
+
+    Args:
+        settings: those of this host.
+        url: of the control plane; None where there is none that can be used.
+        plane: is None there, too.
+        url_is_given: whether one was given on the command line.
+    """
     identity = settings.identity()
     agent_id = identity.agent_id if identity else settings.value(AGENT_ID)
-    reachable, reachability = _reach(plane)
+    is_there = url_is_given or settings.names_a_url
+    reachable, reachability = _reach(plane, UNUSABLE if is_there else UNCONFIGURED)
     last_state = recall(settings.state_file(), agent_id)
     standing, why = UNKNOWN, ""
     if identity is not None and plane is not None and reachable:
@@ -138,9 +151,9 @@ def _standing(answer: Answer) -> tuple[str, str]:
     return REFUSED, explain(answer)
 
 
-def _reach(plane: Caller | None) -> tuple[bool, str]:
+def _reach(plane: Caller | None, else_: str) -> tuple[bool, str]:
     if plane is None:
-        return False, "not reachable"
+        return False, else_
     try:
         answer = plane.call(Call("GET", "/healthz", timeout=HEALTH_SECONDS))
     except NoAnswerError as failure:

@@ -6,6 +6,8 @@ import itertools
 from pathlib import Path
 
 import pytest
+import typer
+from rollcall_agent.commands.status import status
 from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.known_names import SWITCHES
 from rollcall_agent.restart import start_again
@@ -88,6 +90,50 @@ def test_a_command_that_only_looks_does_not_judge_switches(tmp_path: Path) -> No
     path = tmp_path / "agent.env"
     path.write_text("ROLLCALL_SELF_UPGRADE=maybe\n")
     assert Settings.look(path, {}).value("ROLLCALL_SELF_UPGRADE") == "maybe"
+
+
+def test_a_mistaken_switch_can_be_taken_as_not_set_for_looking(tmp_path: Path) -> None:
+    path = tmp_path / "agent.env"
+    path.write_text("ROLLCALL_API_BASE_URL=https://cp.example/prod\nROLLCALL_ALLOW_HTTP=yes\n")
+    mistaken = Settings.look(path, {"ROLLCALL_ALLOW_HTTP": "maybe"})
+    assert list(mistaken.mistaken_switches()) == ["ROLLCALL_ALLOW_HTTP"]
+    with pytest.raises(AgentError):
+        mistaken.base_url()
+    looking = mistaken.without_mistaken_switches()
+    assert looking.base_url() == "https://cp.example/prod"
+    assert not looking.allow_http
+    with pytest.raises(AgentError, match="plain http is for this host only"):
+        looking.base_url("http://cp.example/prod")
+    right = Settings.look(path, {}).without_mistaken_switches()
+    assert right.allow_http
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "shown"),
+    [
+        ("http://cp.example/prod", "ROLLCALL_ALLOW_HTTP", "not asked: the URL cannot be used"),
+        ("", "ROLLCALL_SELF_UPGRADE", "not configured"),
+    ],
+)
+def test_status_warns_of_a_mistaken_switch_once_and_takes_it_as_not_set(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    name: str,
+    shown: str,
+) -> None:
+    path = tmp_path / "agent.env"
+    path.write_text(f"ROLLCALL_API_BASE_URL={url}\n{name}=yes\n")
+    path.chmod(0o600)
+    monkeypatch.setenv(name, "maybe")
+    with pytest.raises(typer.Exit) as ended:
+        status(config=path)
+    assert ended.value.exit_code == ExitCode.NOT_ENROLLED
+    said = capsys.readouterr()
+    assert f"\ncontrol plane  {shown}\n" in said.out
+    assert said.err.count("must be 1, true, yes or on") == 1
+    assert f"warning: {name} must be 1, true, yes or on" in said.err
 
 
 @pytest.mark.parametrize(("written", "starts_itself"), [("yes", False), ("1", False), ("no", True)])

@@ -29,13 +29,16 @@ def status(
     with telling() as say:
         settings = Settings.look(config, os.environ)
         settings.warn_if_exposed(say)
+        for mistake in settings.mistaken_switches().values():
+            say.warn(mistake.line)
+        settings = settings.without_mistaken_switches()
         base_url = None
         try:
             base_url = settings.base_url(url)
         except AgentError as error:
             say.warn(error.line)
         if base_url is None:
-            found = inspect(settings, None, None)
+            found = inspect(settings, None, None, url_is_given=bool(url))
         else:
             with closing(connect(settings, base_url, SystemClock())) as plane:
                 found = inspect(settings, base_url, plane)

@@ -50,19 +50,22 @@ def check_configuration(
     path: Path,
     environment: Mapping[str, str] = MappingProxyType({}),
     user: ServiceUser | None = None,
-) -> tuple[Check, EnvFile]:
+) -> tuple[Check, EnvFile | None]:
     """Look at the env file and at what it names.
 
     Args:
         path: of the env file.
         environment: of this process, whose settings go before those of the file.
         user: as whom the service runs; by default as whom one would run.
+
+    Returns:
+        The check, and the file; None where it cannot be read, or holds a line that cannot be used.
     """
     try:
         require_place(path)
         file = EnvFile.load(path)
     except AgentError as error:
-        return of_error(CONFIGURATION, error), EnvFile()
+        return of_error(CONFIGURATION, error), None
     settings = Settings(path, environment, file)
     return _failure(settings, user or presumed_user()) or _warnings(settings), file
 

@@ -15,8 +15,10 @@ from rollcall_agent.doctor.check import Check, Outcome, Report, failed, ok, skip
 from rollcall_agent.doctor.examination import Examination, Ground
 from rollcall_agent.doctor.peer import UntrustedError
 from rollcall_agent.exits import AgentError, ExitCode
+from rollcall_agent.programs import Ran
 from rollcall_agent.secret import Secret
 from rollcall_agent.settings import Settings
+from rollcall_agent.tls import trusting
 
 from tests.unit.agent.doctor.fake_network import NOW, FakeNetwork, FakePrograms, fetched
 from tests.unit.agent.fakes import FakeClock, ScriptedPlane, lost, refused, said
@@ -33,15 +35,17 @@ TOKEN = Secret("rce_token")
 def visit(
     tmp_path: Path,
     *answers: Answer | Exception,
-    text: str = "",
+    text: str | bytes = "",
     network: Any = None,
     proxies: Mapping[str, str] | None = None,
     token: Secret | AgentError = TOKEN,
     url: str | None = URL,
     token_was_given: bool = False,
+    environment: Mapping[str, str] | None = None,
+    programs: FakePrograms | None = None,
 ) -> tuple[dict[str, Check], ScriptedPlane, Report]:
     config = tmp_path / "agent.env"
-    config.write_text(text)
+    config.write_bytes(text if isinstance(text, bytes) else text.encode())
     config.chmod(0o600)
     plane = ScriptedPlane(*answers)
 
@@ -52,11 +56,11 @@ def visit(
 
     ground = Ground(
         platform="linux",
-        environment={},
+        environment=environment or {},
         proxies=proxies or {},
         network=lambda _: network or FakeNetwork(),
         clock=FakeClock(NOW),
-        programs=FakePrograms(),
+        programs=programs or FakePrograms(),
         plane=lambda _settings, _url: nullcontext(plane),
         token=find,
         facts=lambda _: {"hostname": "host-1"},
@@ -188,3 +192,107 @@ def test_warnings_are_no_failure_and_a_report_is_json() -> None:
         ],
     }
     assert Report([failed("a", "bad", "do")]).exit_code == 9
+
+
+IDENTITY = "ROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY=rca_1\n"
+UNUSABLE = [
+    f"ROLLCALL_API_BASE_URL={URL}\n{IDENTITY}".encode("utf-16"),
+    f"{IDENTITY}ROLLCALL_API_BASE_URL='{URL}\n".encode(),
+    f"{IDENTITY}ROLLCALL_TOKEN=\xff\n".encode("latin-1"),
+    f"{IDENTITY}ROLLCALL_API_BASE_URL {URL}\n".encode(),
+    f"{IDENTITY}ROLLCALL_STATE_FILE=/a\\\n".encode(),
+    f"{IDENTITY}ROLLCALL_CA_BUNDLE=\u201c/ca.pem\u201d\n".encode(),
+    IDENTITY.encode() + b"#" * 1024 * 1024,
+]
+FIRST_CONFIGURATION = "Not looked at: first see the line about configuration"
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+def test_of_an_env_file_that_cannot_be_used_nothing_is_concluded(
+    tmp_path: Path, text: bytes
+) -> None:
+    found, plane, report = visit(tmp_path, text=text, url=None)
+    assert [check.name for check in report.checks] == ORDER
+    assert found["configuration"].outcome is Outcome.FAILED
+    for name in ("identity", *ORDER[5:]):
+        assert found[name] == skipped(name, FIRST_CONFIGURATION)
+    assert plane.calls == []
+    assert found["disk"].what.startswith(f"{tmp_path} can be written to")
+
+
+def test_a_url_that_is_given_is_looked_at_beside_an_env_file_that_cannot_be_used(
+    tmp_path: Path,
+) -> None:
+    found, plane, _ = visit(tmp_path, text=UNUSABLE[0])
+    assert found["url"] == ok("url", f"The control plane is {URL}")
+    assert found["clock"].outcome is Outcome.OK
+    for name in ("identity", "token"):
+        assert found[name] == skipped(name, FIRST_CONFIGURATION)
+    assert plane.calls == []
+    found, plane, _ = visit(tmp_path, said(200, ADMITS), text=UNUSABLE[0], token_was_given=True)
+    assert found["token"].outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("active", "enabled", "expected"),
+    [
+        ("active", "enabled", ok("service", "The service is active and enabled")),
+        ("failed", "enabled", None),
+        ("inactive", "enabled", skipped("service", FIRST_CONFIGURATION)),
+        ("inactive", "not-found", skipped("service", FIRST_CONFIGURATION)),
+    ],
+)
+def test_of_the_service_is_said_what_is_right_without_knowing_the_identity(
+    tmp_path: Path, active: str, enabled: str, expected: Check | None
+) -> None:
+    programs = FakePrograms(
+        {
+            "systemctl is-active rollcall-agent": Ran(0, active),
+            "systemctl is-enabled rollcall-agent": Ran(0, enabled),
+        }
+    )
+    found, _, _ = visit(tmp_path, text=UNUSABLE[1], programs=programs)
+    if expected is None:
+        assert found["service"].what == "The service has failed"
+    else:
+        assert found["service"] == expected
+
+
+def test_an_identity_that_cannot_be_used_leaves_the_report_whole(tmp_path: Path) -> None:
+    text = "ROLLCALL_AGENT_ID=agt_1\nROLLCALL_AGENT_API_KEY='rca 1'\n"
+    found, plane, report = visit(tmp_path, text=text)
+    assert [check.name for check in report.checks] == ORDER
+    failures = [name for name, check in found.items() if check.outcome is Outcome.FAILED]
+    assert failures == ["identity"]
+    assert found["token"] == skipped("token", "Not looked at: first see the line about identity")
+    assert plane.calls == []
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_mistaken_switch_is_named_once_and_counts_as_not_set(
+    tmp_path: Path, in_file: bool
+) -> None:
+    text = f"{IDENTITY}{'ROLLCALL_ALLOW_HTTP=maybe' if in_file else ''}\n"
+    environment = {} if in_file else {"ROLLCALL_ALLOW_HTTP": "maybe"}
+    found, _, report = visit(tmp_path, text=text, environment=environment)
+    failures = [name for name, check in found.items() if check.outcome is Outcome.FAILED]
+    assert failures == ["configuration"]
+    assert "ROLLCALL_ALLOW_HTTP must be 1" in found["configuration"].what
+    assert found["url"] == ok("url", f"The control plane is {URL}")
+    assert [check.name for check in report.checks] == ORDER
+    found, _, _ = visit(tmp_path, text=text, environment=environment, url="http://cp.example/prod")
+    assert "plain http is for this host only" in found["url"].what
+
+
+def test_a_fault_that_two_checks_find_is_told_by_the_first(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("no certificate")
+
+    with pytest.raises(AgentError) as refused:
+        trusting(bundle)
+    network = FakeNetwork(certificate=refused.value)
+    text = f"ROLLCALL_CA_BUNDLE={bundle}\n"
+    found, _, report = visit(tmp_path, text=text, network=network)
+    assert found["configuration"].outcome is Outcome.FAILED
+    assert found["tls"] == skipped("tls", FIRST_CONFIGURATION)
+    assert [check.name for check in report.checks] == ORDER
