@@ -27,6 +27,7 @@ class Ending:
     Attributes:
         instance: As which instance the agent beats on this host, where that is known: of two
             copies, the one that is to be split off must not end the other one's agent.
+        gave_up: What the error says where no answer came within the time.
         code: What the control plane said last, where it refused.
     """
 
@@ -34,6 +35,7 @@ class Ending:
     retry: Retry
     say: Say
     instance: str | None = None
+    gave_up: str = "Gave up. Running the same command again is safe."
     code: str | None = None
 
     def run(
@@ -80,9 +82,8 @@ class Ending:
             answers.append(self.plane.call(Call("POST", path, body=body, bearer=key, timeout=left)))
             return answers[-1]
 
-        gave_up = "Gave up. Running the same command again is safe."
         try:
-            return self.retry.run(lambda left: settled(lambda: step(left)), gave_up=gave_up)
+            return self.retry.run(lambda left: settled(lambda: step(left)), gave_up=self.gave_up)
         except AgentError as error:
             last = answers[-1] if answers else None
             self.code = last.code if last is not None else None

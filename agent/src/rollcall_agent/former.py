@@ -41,6 +41,8 @@ _OF_COPIES: Final = {
     "agent_split": "it goes on as the other copy of this host. Next: nothing.",
 }
 _UNKNOWN: Final = "agent_not_found"
+TOLD: Final = "ROLLCALL_FORMER_WAS_TOLD"
+"""Set by the install script to 1, where its enrollment has said that the former has not ended."""
 NOTE: Final = "the host has enrolled again"
 
 
@@ -97,6 +99,7 @@ class FormerEnding:
         url: the control plane of the identity that the host has now.
         instance_of: as which instance an agent beats on this host, where that is known.
         has_machine_id: whether the control plane can see that the two are of one machine.
+        was_told: whether a command just before this one has warned that no answer came.
     """
 
     path: Path
@@ -106,6 +109,7 @@ class FormerEnding:
     say: Say
     instance_of: Callable[[str], str | None]
     has_machine_id: bool = True
+    was_told: bool = False
 
     def run(self, identity: Identity) -> str | None:
         """End it, best effort; a failure is told with the command that ends it.
@@ -127,11 +131,14 @@ class FormerEnding:
         is_here, ending = former.url == self.url, None
         try:
             with self.connect(former.url) as plane:
-                ending = Ending(plane, self.retry, self.say, self.instance_of(agent_id))
+                instance = self.instance_of(agent_id)
+                ending = Ending(plane, self.retry, self.say, instance, gave_up="Gave up.")
                 said = self._ask(ending, former, identity if is_here else None)
         except AgentError as error:
             # Where no answer came, or none of the control plane's, the next start asks again.
             is_final = error.exit_code in {ExitCode.REFUSED, ExitCode.IDENTITY_ENDED}
+            if self.was_told and not is_final:
+                return False, None
             then = _OF_COPIES.get(ending.code or "") if ending is not None else None
             if then is None:
                 later = "" if is_final else "the next start of the agent tries again, or "

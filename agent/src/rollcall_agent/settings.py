@@ -8,7 +8,7 @@ names, an own name goes before the others in any place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -172,6 +172,19 @@ class Settings:
             )
         return check_base_url(raw, allow_http=self.allow_http)
 
+    def enrolled_at(self) -> str | None:
+        """Return the URL of the control plane that this host's identity belongs to.
+
+        It stands where the identity stands. None where there is none that could be used.
+        """
+        places = self.environment.get, self.file.get
+        in_file = _identity_in(self.file.get) and names.first(names.URLS, self.file.get)
+        raw = in_file or names.first(names.URLS, *places)
+        try:
+            return check_base_url(raw[1], allow_http=True) if raw else None
+        except AgentError:
+            return None
+
     @property
     def names_a_url(self) -> bool:
         """Whether a control plane is configured, be its URL usable or not."""
@@ -180,12 +193,8 @@ class Settings:
     def identity(self) -> Identity | None:
         """Return the identity, or None where this host has none."""
         for place in (self.file.get, self.environment.get):
-            agent_id, key = (
-                names.first(names.AGENT_IDS, place),
-                names.first(names.AGENT_KEYS, place),
-            )
-            if agent_id and key:
-                return _identity(agent_id[1], key[1], place(PREVIOUS_KEY))
+            if found := _identity_in(place):
+                return _identity(*found, place(PREVIOUS_KEY))
         return None
 
     def split_note(self) -> SplitNote | None:
@@ -251,6 +260,12 @@ def _read_switch(name: str, value: str, place: str, *, default: bool) -> bool:
         return read_switch(name, value, default=default)
     except NoSwitchError as error:
         raise AgentError(f"{error.line} Next: correct it in {place}.", ExitCode.USAGE) from None
+
+
+def _identity_in(place: Callable[[str], str | None]) -> tuple[str, str] | None:
+    """Return agent id and key as one place holds them, or None where one of the two is missing."""
+    agent_id, key = names.first(names.AGENT_IDS, place), names.first(names.AGENT_KEYS, place)
+    return (agent_id[1], key[1]) if agent_id and key else None
 
 
 def _identity(agent_id: str, key: str, other: str | None) -> Identity:

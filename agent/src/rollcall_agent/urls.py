@@ -30,6 +30,17 @@ def check_base_url(raw: str, *, allow_http: bool) -> str:
     return url.rstrip("/")
 
 
+def is_same_place(one: str, other: str) -> bool:
+    """Tell whether two checked base URLs name the same control plane."""
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[str, str, int, str]:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, (parts.hostname or "").rstrip("."), port, parts.path.rstrip("/")
+
+
 def refuse_plain_http(url: str, *, allow_http: bool) -> None:
     """Refuse what is neither HTTPS nor this host itself."""
     parts = _split(url)

@@ -47,7 +47,9 @@ class Host:
         ask = Ask(Secret("rce_one"), URL, {"hostname": "web-1"}, name, {}, identity, former_url)
         return Enrollment(self.path, self.plane, self.retry, self.lines).run(ask)
 
-    def end(self, *answers: Answer | Exception, has_machine_id: bool = True) -> str | None:
+    def end(
+        self, *answers: Answer | Exception, has_machine_id: bool = True, was_told: bool = False
+    ) -> str | None:
         self.plane.answers = list(answers)
         self.plane.calls.clear()
 
@@ -57,7 +59,14 @@ class Host:
             yield self.plane
 
         ending = FormerEnding(
-            self.path, URL, connect, self.retry, self.lines, lambda _: "one", has_machine_id
+            self.path,
+            URL,
+            connect,
+            self.retry,
+            self.lines,
+            lambda _: "one",
+            has_machine_id,
+            was_told,
         )
         identity = Settings.load(self.path, {}).identity()
         assert identity is not None
@@ -166,10 +175,23 @@ def test_where_no_answer_comes_the_next_start_tries_again(
     host.end(*[answer] * 50)
     (warning,) = host.lines.warnings
     assert "next start of the agent tries again" in warning
+    assert "Running the same command again" not in warning
     assert "rollcall agent replace agt_2 --former agt_1" in warning
     assert host.noted is not None
     assert host.end(ENDED) == "web-1"
     assert host.noted is None
+
+
+@pytest.mark.parametrize("answer", [lost(), Answer(502), Answer(403, {"message": "Forbidden"})])
+def test_where_it_was_told_just_before_a_missing_answer_is_not_told_again(
+    host: Host, answer: Answer | Exception
+) -> None:
+    host.enroll(CREATED)
+    host.end(*[answer] * 50, was_told=True)
+    assert host.lines.warnings == []
+    assert host.noted is not None
+    assert host.end(refused(403, "scope_missing"), was_told=True) is None
+    assert len(host.lines.warnings) == 1
 
 
 def test_the_same_command_again_asks_for_no_second_identity(host: Host) -> None:

@@ -21,12 +21,12 @@ from rollcall_agent.exits import AgentError, ExitCode
 from rollcall_agent.facts import at_exchange, machine_id
 from rollcall_agent.facts.host import Host
 from rollcall_agent.facts.of_settings import described_by
-from rollcall_agent.former import FormerEnding
+from rollcall_agent.former import TOLD, FormerEnding
 from rollcall_agent.retry import Retry
 from rollcall_agent.say import Say
 from rollcall_agent.settings import Identity, Settings
 from rollcall_agent.token_sources import find_token
-from rollcall_agent.urls import check_base_url
+from rollcall_agent.urls import check_base_url, is_same_place
 
 # The host lives on without it, so it is not waited for as long as for the enrollment itself.
 ENDING_SECONDS: Final = 20.0
@@ -53,10 +53,7 @@ def enroll(
         labels = pairs(label, "--label")
         if (identity := settings.identity()) is not None and not replace:
             settings.warn_if_exposed(say)
-            say.result(
-                f"Already enrolled as {identity.agent_id}; nothing to do, and no token was used. "
-                "To give this host a new identity: enroll --replace."
-            )
+            say.result(already_enrolled(settings, identity, url))
             return
         settings.warn_if_exposed(say)
         base_url = settings.base_url(url)
@@ -67,6 +64,25 @@ def enroll(
         clock = SystemClock()
         with closing(connect(settings, base_url, clock)) as plane:
             enroll_with(settings, ask, plane, retry_for(clock, say, timeout), say)
+
+
+def already_enrolled(settings: Settings, identity: Identity, url: str | None) -> str:
+    """Say that this host has an identity, and where, if another control plane was given.
+
+    Raises:
+        AgentError: The URL of the command line cannot be used.
+    """
+    who, here = f"Already enrolled as {identity.agent_id}", settings.enrolled_at()
+    given = settings.base_url(url) if url else _own_url(settings)
+    if here is None or given is None or is_same_place(here, given):
+        return (
+            f"{who}; nothing to do, and no token was used. "
+            "To give this host a new identity: enroll --replace."
+        )
+    return (
+        f"{who}: this host is enrolled at {here}, not at {given}; nothing to do, and no token was "
+        f"used. To move it to {given}: enroll --replace --url {given}, with a token of that one."
+    )
 
 
 def enroll_with(settings: Settings, ask: Ask, plane: Caller, retry: Retry, say: Say) -> Enrolled:
@@ -131,6 +147,7 @@ def former_ending(
         say,
         lambda agent_id: last_state.recall_instance(state_file, agent_id),
         has_machine_id=machine_id.hashed(Host()) is not None,
+        was_told=settings.environment.get(TOLD) == "1",
     )
 
 
