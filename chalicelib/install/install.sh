@@ -1343,6 +1343,35 @@ agent_id() {
   [ -z "$(first_value ROLLCALL_AGENT_API_KEY BYTEOR_AGENT_API_KEY RM_AGENT_TOKEN SENSOR_TOKEN)" ] || printf '%s' "$id"
 }
 
+# Prints what tells one control plane from another; upper case and a port that goes without saying do not.
+place_of() { # URL
+  local scheme host port address path=${1#*://}
+  target_of "$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]')" || return 1
+  case "$path" in */*) path=/${path#*/} ;; *) path='' ;; esac
+  while [ "${path%/}" != "$path" ]; do path=${path%/}; done
+  printf '%s %s %s %s' "$scheme" "$host" "$port" "$path"
+}
+
+# Sets here to the URL where this host is enrolled, if that is another control plane than the one that was
+# given or that served this script; else to nothing.
+find_elsewhere() {
+  local form='^[Hh][Tt][Tt][Pp][Ss]?://[][A-Za-z0-9._:-]+(/[A-Za-z0-9._~/%+=,:-]*)?$'
+  trim "$(first_value ROLLCALL_API_BASE_URL BYTEOR_API_BASE_URL RM_SERVER BACKEND_URL)"
+  here=$trimmed
+  # Another form is not repeated: it may hold a password.
+  [[ $here =~ $form ]] && [ "$(place_of "$here")" != "$(place_of "$url")" ] || here=''
+}
+
+say_enrolled() {
+  local here
+  find_elsewhere
+  if [ -n "$here" ]; then
+    say "this host is enrolled already as $identity at $here, not at $url; nothing was changed. To move it to $url: ROLLCALL_FORCE_REENROLL=1 and a token of that one."
+  else
+    say "this host is enrolled already as $identity; nothing was changed. For a new identity: ROLLCALL_FORCE_REENROLL=1 and a new token."
+  fi
+}
+
 # Whether the agent has to enroll: a replacement that a killed run had finished is not done twice, but a
 # token of its own asks for an identity of its own.
 must_enroll() {
@@ -1446,10 +1475,11 @@ is_online() { # SINCE
 }
 
 prove_one_beat() {
-  local failed=0 ends=$((SECONDS + wait_seconds))
+  # What the enrollment has said of a former agent is not said again.
+  local failed=0 told=$enrolling ends=$((SECONDS + wait_seconds))
   forget_state
-  until agent run --once --config "$config" </dev/null; do
-    failed=$?
+  until ROLLCALL_FORMER_WAS_TOLD=$told agent run --once --config "$config" </dev/null; do
+    failed=$? told=1
     [ "$failed" = 4 ] && [ "$SECONDS" -lt "$ends" ] ||
       fail "the control plane did not accept a heartbeat (exit code $failed); the line above says why. Next: $(command_of doctor)" "$failed"
     sleep 1
@@ -1557,7 +1587,7 @@ take_settings() {
 install() {
   identity=$(agent_id)
   if [ -n "$identity" ] && [ "$force" != 1 ] && is_installed && [ ! -e "$unfinished" ]; then
-    say "this host is enrolled already as $identity; nothing was changed. For a new identity: ROLLCALL_FORCE_REENROLL=1 and a new token."
+    say_enrolled
     show_schedules
     return
   fi

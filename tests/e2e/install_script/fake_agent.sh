@@ -49,6 +49,7 @@ case "$command" in
     ;;
   run)
     step
+    echo "$ROLLCALL_FORMER_WAS_TOLD" >"$fake/told"
     ends run
     ;;
   service)

@@ -63,6 +63,27 @@ def test_on_an_enrolled_host_nothing_is_changed(host: Host, plane: ControlPlane)
     assert host.commands() == ["enroll", "run"]
 
 
+def test_a_host_that_is_enrolled_elsewhere_is_told_where_and_left_alone(host: Host) -> None:
+    assert host.install().returncode == 0
+    with host.config.open("a") as file:
+        file.write("ROLLCALL_API_BASE_URL=https://cp.example/prod\n")
+    before = host.config.read_bytes()
+    again = host.install(token=None)
+    assert again.returncode == 0
+    assert "enrolled already as agt_1 at https://cp.example/prod, not at http://" in again.stdout
+    assert host.config.read_bytes() == before
+    assert host.commands() == ["enroll", "run"]
+
+
+def test_of_a_former_agent_the_enrollment_alone_speaks(host: Host) -> None:
+    assert host.install().returncode == 0
+    told = host.root / "fake/told"
+    assert told.read_text() == "1\n"
+    host.binary.unlink()
+    assert host.install(token=None).returncode == 0
+    assert told.read_text() == "0\n"
+
+
 @pytest.mark.parametrize("name", ["ROLLCALL_FORCE_REENROLL", "RM_FORCE_REENROLL"])
 def test_a_new_identity_is_given_where_that_is_forced(host: Host, name: str) -> None:
     assert host.install().returncode == 0

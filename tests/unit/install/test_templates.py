@@ -20,8 +20,11 @@ NAME = r"(?:ROLLCALL|RM|BACKEND|INSTALL)_[A-Z0-9_]+"
 OF_THE_ENV_FILE = {
     *("ROLLCALL_AGENT_ID", "ROLLCALL_AGENT_API_KEY", "RM_AGENT_TOKEN", "ROLLCALL_STATE_FILE"),
     *("ROLLCALL_ENROLLMENT_IDEMPOTENCY_KEY", "ROLLCALL_ENROLLMENT_TOKEN_SHA256"),
+    "ROLLCALL_API_BASE_URL",
     # Set by the service's definition; only checked, as every switch is.
     "ROLLCALL_SUPERVISED",
+    # Set by install.sh itself, for the agent.
+    "ROLLCALL_FORMER_WAS_TOLD",
 }
 
 
