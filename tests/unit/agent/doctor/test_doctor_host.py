@@ -40,12 +40,14 @@ def settings(tmp_path: Path, text: str = "", **environment: str) -> Settings:
 def test_an_env_file_of_its_owner_alone_is_right(tmp_path: Path) -> None:
     check, file = configured.check_configuration(env_file(tmp_path, "# note\n\nA=b\n"))
     says(check, Outcome.OK, "agent.env")
+    assert file is not None
     assert file.get("A") == "b"
 
 
 def test_a_missing_env_file_is_only_warned_about(tmp_path: Path) -> None:
     check, file = configured.check_configuration(tmp_path / "missing.env")
     says(check, Outcome.WARNING, "does not exist", "run enroll")
+    assert file is not None
     assert file.text() == ""
 
 
