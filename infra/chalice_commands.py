@@ -26,6 +26,8 @@ EMULATED = "emulated"
 """The stage that `make local` names to Chalice: its settings come by the environment."""
 _TRACKED = ROOT / ".chalice" / "config.json"
 _EXAMPLE = "local"
+_EXAMPLE_REGION = "us-east-1"
+"""The region in the settings of the tracked stages."""
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _OWN_ONLY = ("api_gateway_stage", "autogen_policy", "connection_timeout")
 
@@ -132,6 +134,7 @@ def _local(typed: Typed) -> None:
 def _look(typed: Typed) -> None:
     """Let a command that only looks go on with the settings of a tracked stage."""
     if typed.stage in _tracked():
+        _choose_region(typed)
         if typed.command == "dev plan" and not _has_credentials(typed.options.get("profile")):
             _refuse("a plan compares with an account, and there are no credentials of one")
         if typed.command == "package" and typed.options["pkg_format"] == "cloudformation":
@@ -150,6 +153,33 @@ def _look(typed: Typed) -> None:
     )
 
 
+def _choose_region(typed: Typed) -> None:
+    """Give Chalice a region under the one name that it reads.
+
+    It asks for one after it has built the deployment package, and knows `AWS_DEFAULT_REGION` alone.
+    A template is the same in all regions of a partition, so that an example will do; a plan
+    compares with what stands in a region, and gets none that was not asked for.
+    """
+    configured = _configured_region(typed.options.get("profile"))
+    region = os.environ.get("AWS_REGION") or configured
+    if not region and typed.command == "dev plan":
+        _refuse("a plan compares with an account, and there is no region: set AWS_REGION")
+    os.environ["AWS_DEFAULT_REGION"] = region or _EXAMPLE_REGION
+
+
+def _configured_region(profile: str | None) -> str | None:
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
+
+    session = Session(profile=profile)
+    try:
+        session.get_scoped_config()  # a profile that does not exist is an error with a region, too
+        region: str | None = session.get_config_variable("region")
+    except BotoCoreError as error:
+        _refuse(str(error))
+    return region
+
+
 def _without_upload_events() -> None:
     """Let `verify_upload` be packaged as a function that nothing starts.
 
@@ -162,7 +192,11 @@ def _without_upload_events() -> None:
         return app.lambda_function(name=name)
 
     Chalice.on_s3_event = on_s3_event
-    click.echo("The template lacks what starts verify_upload, which it cannot say.", err=True)
+    click.echo(
+        "Left out: the bucket notification that starts verify_upload; "
+        "CloudFormation cannot express it.",
+        err=True,
+    )
 
 
 def _has_credentials(profile: str | None) -> bool:
