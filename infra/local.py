@@ -24,7 +24,7 @@ from infra.private_file import write_private
 from infra.project import environment
 from infra.release_key import with_fingerprint
 from infra.reloading import Server, serve
-from infra.work_folder import work_folder
+from infra.work_folder import only_one, work_folder
 
 STAGE = "local"
 SUMMARY = ROOT / ".local" / "local.json"
@@ -40,34 +40,40 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run until interrupted."""
-    starter = args.until_end_of
     try:
-        with work_folder() as work, EmulatedCloud(work / "cloud") as cloud:
-            port = _port(args.host, args.port)
-            url = f"http://{args.host}:{port}"
-            target = emulated_target(cloud, {}, STAGE, url)
-            outputs = with_fingerprint(target, stack.apply(target, say=say))
-            settings = environment(target, outputs)
-            made = bootstrap_child(target, work / "bootstrap.json", 60, say)
-            write_private(SUMMARY, json.dumps(made, indent=2) + "\n")
-            say("Key, admin: in .local/local.json   Stop: Ctrl-C")
-            serve(
-                Server(
-                    argv=_chalice_local(args.host, port),
-                    environ={**target.child_environ(), **settings},
-                    listening="Serving on ",
-                    url=url,
-                ),
-                ROOT,
-                say=say,
-                go_on=lambda: starter in {0, os.getppid()},
-            )
+        with only_one("local"):
+            SUMMARY.unlink(missing_ok=True)  # of an earlier one that was killed
+            try:
+                _serve(args.host, args.port, args.until_end_of)
+            finally:
+                SUMMARY.unlink(missing_ok=True)
     except DeployError as error:
         say(f"local: {error}")
         return 1
-    finally:
-        SUMMARY.unlink(missing_ok=True)
     return 0
+
+
+def _serve(host: str, wanted_port: int, starter: int) -> None:
+    with work_folder() as work, EmulatedCloud(work / "cloud") as cloud:
+        port = _port(host, wanted_port)
+        url = f"http://{host}:{port}"
+        target = emulated_target(cloud, {}, STAGE, url)
+        outputs = with_fingerprint(target, stack.apply(target, say=say))
+        settings = environment(target, outputs)
+        made = bootstrap_child(target, work / "bootstrap.json", 60, say)
+        write_private(SUMMARY, json.dumps(made, indent=2) + "\n")
+        say("Key, admin: in .local/local.json   Stop: Ctrl-C")
+        serve(
+            Server(
+                argv=_chalice_local(host, port),
+                environ={**target.child_environ(), **settings},
+                listening="Serving on ",
+                url=url,
+            ),
+            ROOT,
+            say=say,
+            go_on=lambda: starter in {0, os.getppid()},
+        )
 
 
 def _chalice_local(host: str, port: int) -> list[str]:

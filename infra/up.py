@@ -12,6 +12,7 @@ from infra.deploy import ROOT
 from infra.errors import DeployError
 from infra.local_stack import LocalStack, local_stack
 from infra.private_file import write_private
+from infra.work_folder import only_one
 
 SUMMARY = ROOT / ".local" / "stack.json"
 ACCOUNT = ROOT / ".local" / "aws.env"
@@ -24,10 +25,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run until interrupted."""
-    _forget()  # what an earlier one left that was killed, and that nobody should take for this one
     try:
-        with local_stack(heartbeat_interval=args.heartbeat_interval) as stack:
-            _serve(stack)
+        with only_one("up"):
+            _forget()  # what an earlier one left that was killed: it leads to no server
+            with local_stack(heartbeat_interval=args.heartbeat_interval) as stack:
+                _serve(stack)
     except DeployError as error:
         say(f"up: {error}")
         return 1
