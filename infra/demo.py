@@ -22,7 +22,7 @@ def run(args: Namespace) -> int:
     started = time.monotonic()
     say("Deploying Rollcall into an emulated AWS account; the details follow, indented.")
     try:
-        with local_stack(heartbeat_interval=2, say=_quietly) as stack, Story(stack) as story:
+        with local_stack(heartbeat_interval=2, say=_indented) as stack, Story(stack) as story:
             for number, step in enumerate(STEPS, start=1):
                 say(f"{number:2}. {step(story)}")
     except (DeployError, BrokenPromiseError) as error:
@@ -32,7 +32,5 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _quietly(line: str) -> None:
-    # Chalice closes with a list of ARNs, and with the URL that a real account would have.
-    if not line.strip().startswith(("- ", "Resources deployed")):
-        say(f"    {line.strip()}")
+def _indented(line: str) -> None:
+    say(f"    {line.strip()}")

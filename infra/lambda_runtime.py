@@ -56,7 +56,7 @@ def chosen(
         )
     if present and present != runtime:
         say(f"runtime of the functions: {runtime} instead of {present}")
-    if runtime in ENDING:
+    if runtime in ENDING and not target.is_emulated:  # AWS's dates are of no matter there
         deprecated, frozen = ENDING[runtime]
         say(
             f"warning: AWS deprecates {runtime} on {deprecated}, and refuses updates of its "

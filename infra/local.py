@@ -27,6 +27,8 @@ from infra.reloading import Server, serve
 from infra.work_folder import only_one, work_folder
 
 STAGE = "local"
+# `chalice local` shows what is logged at INFO, such as that pynamodb found no file of settings.
+_QUIET = "import logging; logging.getLogger('pynamodb.settings').setLevel('WARNING'); "
 SUMMARY = ROOT / ".local" / "local.json"
 
 
@@ -78,7 +80,15 @@ def _serve(host: str, wanted_port: int, starter: int) -> None:
 
 def _chalice_local(host: str, port: int) -> list[str]:
     return [
-        *(sys.executable, "-c", CHALICE, "--project-dir", str(ROOT), "local", "--no-autoreload"),
+        *(
+            sys.executable,
+            "-c",
+            _QUIET + CHALICE,
+            "--project-dir",
+            str(ROOT),
+            "local",
+            "--no-autoreload",
+        ),
         *("--stage", EMULATED, "--host", host, "--port", str(port)),
     ]
 

@@ -79,9 +79,22 @@ def local_stack(
         EmulatedCloud(work / "cloud", engines=engines, workers=workers) as cloud,
     ):
         target = emulated_target(cloud, parameters or {})
-        deployment = deploy(target, work_dir=work / "build", say=say)
+        deployment = deploy(target, work_dir=work / "build", say=without_resources(say))
         made = bootstrap_child(target, work / "bootstrap.json", heartbeat_interval, say)
         yield LocalStack(cloud, target, deployment.outputs, **made)
+
+
+def without_resources(say: Say) -> Say:
+    """Pass lines on but for the list with which `chalice deploy` ends.
+
+    It names the URL that a real account would have, which leads nowhere here.
+    """
+
+    def pass_on(line: str) -> None:
+        if not line.strip().startswith(("- ", "Resources deployed")):
+            say(line)
+
+    return pass_on
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -16,6 +17,7 @@ from infra.errors import DeployError
 
 APP_NAME = "rollcall"
 API_FUNCTION = "api_handler"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 STAGE_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 # Rollcall's own control-plane calls are few; API Gateway's limits are low (one deployment in five
@@ -100,6 +102,12 @@ class Target:
         service_id = self._session._session.get_service_model(service).service_id  # noqa: SLF001
         variable = f"AWS_ENDPOINT_URL_{service_id.upper().replace(' ', '_').replace('-', '_')}"
         return self.environ.get(variable) or self.environ.get("AWS_ENDPOINT_URL")
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether Lambda's endpoint is on this machine, where AWS has none."""
+        host = urlsplit(self.endpoint("lambda") or "").hostname
+        return host in _LOOPBACK
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - the caller names the client's type
         """A client of one service, built from `environ` and nothing else."""

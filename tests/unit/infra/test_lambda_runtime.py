@@ -71,6 +71,31 @@ def test_a_runtime_that_ends_is_warned_of(target: Target, runtime: str, warned: 
     assert bool(lines) is warned
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "warned"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:5000"}, False),
+        ({"AWS_ENDPOINT_URL_LAMBDA": "http://localhost:4566"}, False),
+        ({"AWS_ENDPOINT_URL": "http://[::1]:5000"}, False),
+        ({"AWS_ENDPOINT_URL": "https://vpce-1.lambda.eu-central-1.vpce.amazonaws.com"}, True),
+        ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:5000"}, True),
+        ({}, True),
+    ],
+)
+def test_an_emulated_account_is_not_warned_of_the_dates_of_aws(
+    endpoint: dict[str, str], warned: bool
+) -> None:
+    lines: list[str] = []
+    lambda_runtime.chosen(
+        Target("prod", {**ENVIRON, **endpoint}),
+        "python3.11",
+        change=False,
+        say=lines.append,
+        runtime="python3.11",
+    )
+    assert bool(lines) is warned
+
+
 def test_the_documented_runtime_has_no_end_in_sight() -> None:
     assert lambda_runtime.DOCUMENTED not in lambda_runtime.ENDING
 

@@ -125,13 +125,14 @@ def test_a_failed_command_lets_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "names"),
-    [(up, ["SUMMARY", "ACCOUNT"]), (local, ["SUMMARY"])],
+    ("command", "names", "begins"),
+    [(up, ["SUMMARY", "ACCOUNT"], "local_stack"), (local, ["SUMMARY"], "EmulatedCloud")],
     ids=["up", "local"],
 )
 def test_a_refused_command_leaves_the_files_of_the_one_that_runs(
     command: Any,
     names: list[str],
+    begins: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -141,6 +142,7 @@ def test_a_refused_command_leaves_the_files_of_the_one_that_runs(
     for attribute, file in zip(names, files, strict=True):
         file.write_text("of the one that runs")
         monkeypatch.setattr(command, attribute, file)
+    monkeypatch.delattr(command, begins)  # what it would start with
     monkeypatch.setattr(command, "only_one", partial(only_one, base=tmp_path))
     parser = ArgumentParser()
     command.add_arguments(parser)
