@@ -148,8 +148,8 @@ def _look(typed: Typed) -> None:
     build = f"build/{typed.stage}/project"
     _refuse(
         f"stage {typed.stage} has no settings here; say --stage {_EXAMPLE}, or, after "
-        f"`make deploy STAGE={typed.stage}`: chalice --project-dir {build} {typed.command} "
-        f"--stage {typed.stage} …"
+        f"`make deploy STAGE={typed.stage}`: .venv/bin/chalice --project-dir {build} "
+        f"{typed.command} --stage {typed.stage} …"
     )
 
 
