@@ -172,7 +172,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - it is what was read
     if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             found = getattr(value, name)
-            if isinstance(found, (_Normal, dict, list)):
+            if isinstance(found, (_Normal, dict, list, msgspec.Struct)):
                 msgspec.structs.force_setattr(value, name, plain(found))
     return value
 

@@ -171,7 +171,8 @@ MODULES: dict[str, dict[str, Access]] = {
         "GET /install/install.sh": _FOR_MACHINES,
         "GET /install/install.ps1": _FOR_MACHINES,
         "GET /agent/manifest": _FOR_MACHINES,
-        "GET /agent/binary": _FOR_MACHINES,
+        # It redirects to an address that is signed for GET: a HEAD would be refused there.
+        "GET /agent/binary": Access(),
     },
     "jobs": {
         "GET /api/v1/jobs/{job_id}": Access(

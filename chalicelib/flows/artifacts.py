@@ -11,7 +11,9 @@ from chalicelib.errors import Conflict, NotFound, TooLarge, TooMany, Unsupported
 from chalicelib.evidence.events import ArtifactDescribed, ArtifactRequested, Detail
 from chalicelib.evidence.record import Evidence, Origin, success
 from chalicelib.fields import ContentType, Filename, Metadata, Sha256
+from chalicelib.flows import facts_document
 from chalicelib.flows.contention import Patience
+from chalicelib.flows.hardware_fingerprints import masked
 from chalicelib.store import agent_identities, artifacts, audit_records
 from chalicelib.store.agent_presence import AgentPresenceItem
 from chalicelib.store.artifact_bucket import ArtifactAddress, ArtifactBucket, UploadForm
@@ -148,15 +150,16 @@ def _describe(
         content_type=request.content_type,
         metadata=request.metadata,
     )
+    # An agent chooses these texts, and evidence lasts: it holds no fingerprint of hardware.
     detail = ArtifactDescribed(
         artifact_id=address.artifact,
         agent_id=address.agent,
-        filename=request.filename,
+        filename=masked(request.filename),
         content_type=request.content_type,
-        metadata=request.metadata,
-        previous_filename=str(row.filename),
+        metadata=facts_document.shown(request.metadata),
+        previous_filename=masked(str(row.filename)),
         previous_content_type=str(row.content_type),
-        previous_metadata=dict(row.metadata or {}),
+        previous_metadata=facts_document.shown(dict(row.metadata or {})),
     )
     audit_records.put(transaction, _success(origin, row, detail))
 

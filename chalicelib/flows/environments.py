@@ -224,10 +224,10 @@ def update(
     """
     if request == UpdateEnvironmentRequest():
         raise Malformed("Give something to change.", code="nothing_to_change")
-    if isinstance(request.agent_version, str):
-        _check_published(request.agent_version, manifest)
     for _ in patience.rounds():
         row = active(origin.organization, "environment", environment)
+        if isinstance(request.agent_version, str) and request.agent_version != row.agent_version:
+            _check_published(request.agent_version, manifest)
         name = request.name if request.name is not None else str(row.name)
         before = Controlled.of(row)
         after = before.changed(request)

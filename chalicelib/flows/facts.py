@@ -123,7 +123,11 @@ def _transaction(
     stored = facts_document.kept(request.facts, key)
     machine = machines.fingerprint(key, facts_document.machine_id(request.facts))
     known = seen.facts
-    fresh = facts_document.differences(dict(known.facts or {}), stored) if known is not None else []
+    fresh = (
+        facts_document.differences(facts_document.masked_again(dict(known.facts or {})), stored)
+        if known is not None
+        else []
+    )
     transaction = Transaction()
     agent_facts.put(
         transaction,
@@ -172,7 +176,8 @@ def _bounded(
 ) -> list[dict[str, Any]]:
     """The changes that are kept: the newest first, as many as there is room for."""
     changes = [{"at": rfc3339(now), **change} for change in fresh]
-    changes += list(known.facts_changes or []) if known is not None else []
+    if known is not None:
+        changes += facts_document.changes_masked_again(list(known.facts_changes or []))
     kept: list[dict[str, Any]] = []
     room = LARGEST_CHANGES
     for change in changes[:MOST_CHANGES]:
@@ -229,5 +234,5 @@ def get(organization: str, agent: str) -> Facts:
         facts_document.shown(dict(row.facts or {})),
         bytes(row.facts_sha256),
         int(row.facts_received_at),
-        list(row.facts_changes or []),
+        facts_document.changes_masked_again(list(row.facts_changes or [])),
     )

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -29,6 +29,9 @@ _LONGEST_PLACE = 200
 _VOLATILE = frozenset({"bytes_sent", "bytes_received"})
 # What an element of a list is known by, so that another one before it changes nothing about it.
 _NAMES = ("name", "mount")
+# Between the members of a path of `differences`.
+_MEMBERS = re.compile(r"[.\[\]]+")
+Identify = Callable[[Any], Any]
 
 
 def check(facts: dict[str, Any]) -> None:
@@ -89,33 +92,63 @@ def kept(facts: dict[str, Any], key: bytes | None) -> dict[str, Any]:
 
     A machine id is its HMAC, or is left out without a key.
     """
-    stored: dict[str, Any] = _without_fingerprints(facts, key)
-    return stored
+    return _members(facts, lambda claimed: _hashed(claimed, key))
 
 
 def shown(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts as they are answered: nothing of a machine id."""
-    return kept(facts, None)
+    return _members(facts, lambda _: None)
 
 
-def _without_fingerprints(value: Any, key: bytes | None, member: str = "") -> Any:  # noqa: ANN401
+def masked_again(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts that were stored, by today's rules: earlier ones knew fewer forms of an address.
+
+    A machine id is its HMAC already, and stays.
+    """
+    return _members(facts, lambda stored: stored)
+
+
+def changes_masked_again(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Changes that were stored, by today's rules; one of a fingerprint is left out."""
+    again = []
+    for change in changes:
+        names = [name for name in _MEMBERS.split(str(change["path"])) if name]
+        if any(map(is_fingerprint, names)):
+            continue
+        last = names[-1] if names else ""
+        values = {
+            when: _without_fingerprints(change.get(when), lambda _: None, last)
+            for when in ("before", "after")
+        }
+        again.append({**change, "path": masked(str(change["path"])), **values})
+    return again
+
+
+def _without_fingerprints(value: Any, identify: Identify, member: str = "") -> Any:  # noqa: ANN401
     if isinstance(value, list):
-        return [_without_fingerprints(element, key, member) for element in value]
+        return [_without_fingerprints(element, identify, member) for element in value]
     if isinstance(value, dict):
-        return _members(value, key)
+        return _members(value, identify)
     return masked(value, member) if isinstance(value, str) else value
 
 
-def _members(value: dict[str, Any], key: bytes | None) -> dict[str, Any]:
+def _members(value: dict[str, Any], identify: Identify) -> dict[str, Any]:
+    """Members without fingerprints; `identify` says what stands for a machine id, None nothing."""
     members: dict[str, Any] = {}
     for name, member in value.items():
         if is_fingerprint(name):
             continue
         if not is_machine_id(name):
-            members[_free(masked(name), members)] = _without_fingerprints(member, key, name)
-        elif key is not None and not _is_blank(member):
-            members[name] = hmac.new(key, msgspec.json.encode(member), hashlib.sha256).hexdigest()
+            members[_free(masked(name), members)] = _without_fingerprints(member, identify, name)
+        elif (identity := identify(member)) is not None:
+            members[name] = identity
     return members
+
+
+def _hashed(claimed: object, key: bytes | None) -> str | None:
+    if key is None or _is_blank(claimed):
+        return None
+    return hmac.new(key, msgspec.json.encode(claimed), hashlib.sha256).hexdigest()
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:

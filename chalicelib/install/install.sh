@@ -120,6 +120,7 @@ read_options() {
         shift
         ;;
       --token-file=?* | --url=?* | --name=?* | --label=?* | --prefix=?*) take_option "${1%%=*}" "${1#*=}" ;;
+      --token-file= | --url= | --name= | --label= | --prefix=) fail "${1%=} needs a value." 2 ;;
       --uninstall) uninstall=1 ;;
       --decommission) decommission=1 ;;
       --purge) purge=1 ;;
@@ -854,6 +855,15 @@ description() {
   printf '{"hostname":"%s"%s,"labels":{%s}}' "$host" "${option_name:+,\"name\":\"$option_name\"}" "$labels"
 }
 
+# Whether the agent will name this host as it is described here: it also reads a file that a container
+# may have, and gives hosts without a name of their own another one.
+is_sure_of_hostname() {
+  local host
+  host=$(uname -n)
+  [ -z "${HOST_HOSTNAME_FILE:-}$(env_value HOST_HOSTNAME_FILE)" ] && [ ! -e /host-hostname ] || return 1
+  [[ $host =~ ^[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?$ && ! $host =~ ^[Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt](\.|$) ]]
+}
+
 # Asks whether the token would be taken, which spends nothing, before anything is downloaded.
 check_token() {
   local answer=$temporary/check status redirect code detail
@@ -872,6 +882,10 @@ check_token() {
       ;;
     400:?*) fail_refused 'correct what is named, and run this again with the same token.' ;;
     401:?*) fail_refused 'check that the token was copied whole and is of this control plane, or have a fresh one minted.' ;;
+    *:hostname_mismatch)
+      is_sure_of_hostname && fail_refused 'ask an operator; the token is not spent.'
+      say 'whether the token admits this host shows when it enrolls: its name is the agent'"'"'s to find out.'
+      ;;
     4??:?*) fail_refused 'ask an operator; the token is not spent.' ;;
     *) fail_foreign "$status" "$code" ;;
   esac
@@ -1055,6 +1069,13 @@ uses_service() {
 check_state_file() {
   local file
   file=$(state_file)
+  [[ $file = /* ]] || fail "ROLLCALL_STATE_FILE in $config is no absolute path." 2
+  if uses_service; then
+    case "$file" in
+      "$config_dir"/* | "$state_dir"/*) ;;
+      *) fail "ROLLCALL_STATE_FILE in $config names $file, where the service may not write. Next: take the line out, or name a file in $state_dir." 2 ;;
+    esac
+  fi
   is_state "$file" ||
     fail "ROLLCALL_STATE_FILE in $config names $file, which holds something else. Next: name a file of its own there, or take the line out." 2
 }

@@ -319,6 +319,17 @@ def test_what_is_said_last_of_stored_content_stands_and_the_former_is_evidence(
         assert (detail[name], detail[f"previous_{name}"]) == (after[name], before[name])
 
 
+def test_evidence_of_a_description_holds_no_fingerprint_of_hardware(
+    tenant: Tenant, host: Host
+) -> None:
+    artifact = stored(tenant, host, metadata={"nic": "aabb.ccdd.eeff"})
+    said = {"serial": "X1234", "nic": "00:11:22:33:44:55", "case": "7"}
+    assert announce(host, filename="00:11:22:33:44:55.gz", metadata=said).status == 200
+    (detail,) = described(tenant, artifact)
+    assert set(detail["metadata"]) == {"nic", "case"}
+    assert not any(text in str(detail) for text in ("X1234", "00:11:22", "aabb.ccdd"))
+
+
 def test_the_same_said_again_of_stored_content_changes_and_counts_nothing(
     tenant: Tenant, host: Host
 ) -> None:

@@ -69,7 +69,6 @@ def test_health_and_installing_have_head_and_nothing_that_asks_who_calls(world: 
     assert world
     assert {route.path for route in WITH_HEAD} == {
         "/healthz", "/readyz", "/install/install.sh", "/install/install.ps1", "/agent/manifest",
-        "/agent/binary",
     }  # fmt: skip
     assert not any(route.families for route in WITH_HEAD)
 

@@ -28,8 +28,6 @@ OF_AGENT: Final = frozenset(
         "ROLLCALL_FORMER_API_BASE_URL",
         "ROLLCALL_FORMER_LEAVES_NAME",
         "ROLLCALL_FORMER_WAS_TOLD",
-        "ROLLCALL_HOSTNAME_FILE",
-        "ROLLCALL_OS_RELEASE_FILE",
         "ROLLCALL_RELEASE_KEY_SHA256",
         "ROLLCALL_SELF_UPGRADE",
         "ROLLCALL_SPLIT_AGENT_ID",
@@ -58,6 +56,7 @@ OF_INSTALLERS: Final = frozenset(
 OF_COMMAND_LINE: Final = frozenset({"ROLLCALL_CREDENTIAL"})
 KNOWN: Final = OF_AGENT | OF_INSTALLERS | OF_COMMAND_LINE
 SWITCHES: Final = (
+    "RM_FORCE_REENROLL",
     "ROLLCALL_ALLOW_HTTP",
     "ROLLCALL_FORCE_REENROLL",
     "ROLLCALL_NO_SERVICE",
@@ -67,6 +66,8 @@ SWITCHES: Final = (
 )
 """Settings that are on or off."""
 
+# The container's names for what is mounted from the host: our own, without our prefix.
+_OF_HOST: Final = frozenset({"HOST_HOSTNAME_FILE", "HOST_OS_RELEASE_FILE"})
 # Names of other systems that agent or installers read as well. Other names that begin like these
 # belong to those systems.
 _OF_OTHERS: Final = frozenset(
@@ -85,12 +86,12 @@ _SIMILAR: Final = 0.75
 
 def is_ours(name: str) -> bool:
     """Tell whether a name is read here, or was meant to be."""
-    return name.startswith(PREFIX) or name in _OF_OTHERS
+    return name.startswith(PREFIX) or name in _OF_HOST | _OF_OTHERS
 
 
 def is_unknown(name: str) -> bool:
     """Tell whether a name looks like one of ours and is none."""
-    if name in KNOWN or name in _OF_OTHERS:
+    if name in KNOWN | _OF_HOST | _OF_OTHERS:
         return False
     upper = name.upper()
     return upper.startswith(PREFIX) or upper in KNOWN or bool(_closest(upper, 0.9))
@@ -106,4 +107,4 @@ def _closest(name: str, cutoff: float) -> list[str]:
     # Imported here: a process that runs for years needs it once or never.
     import difflib  # noqa: PLC0415
 
-    return difflib.get_close_matches(name, sorted(KNOWN), n=1, cutoff=cutoff)
+    return difflib.get_close_matches(name, sorted(KNOWN | _OF_HOST), n=1, cutoff=cutoff)

@@ -57,7 +57,9 @@ class Status:
             return ExitCode.IDENTITY_ENDED
         if self.standing in {QUARANTINED, REFUSED}:
             return ExitCode.REFUSED
-        return ExitCode.OK if self.reachable else ExitCode.UNREACHABLE
+        # Reachable, and no usable answer about the identity: whether it is good is not known.
+        is_known = self.reachable and self.standing != UNKNOWN
+        return ExitCode.OK if is_known else ExitCode.UNREACHABLE
 
     def lines(self) -> list[str]:
         """Describe it for a person."""
@@ -69,7 +71,7 @@ class Status:
             f"agent id       {self.agent_id or 'not enrolled'}",
             f"runtime key    {'present' if self.key_present else 'none'}",
         ]
-        if self.standing != UNKNOWN:
+        if self.standing != UNKNOWN or self.reachable:
             lines.append(f"identity       {self.standing}")
         if self.why:
             lines.append(f"               {self.why}")

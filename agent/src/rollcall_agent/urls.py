@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from rollcall_client.base_url import without_route
 from rollcall_client.loopback import is_loopback
 
 from rollcall_agent.exits import AgentError, ExitCode
@@ -15,7 +16,7 @@ _PLAIN_URL: Final = re.compile(r"[A-Za-z0-9_.,:/%+=~\[\]-]+")
 
 
 def check_base_url(raw: str, *, allow_http: bool) -> str:
-    """Check the control plane's base URL and return it without a slash at its end.
+    """Check the control plane's base URL; return it without a route or a slash at its end.
 
     Plain HTTP would show the enrollment token to the network, so only this host itself may be
     spoken to that way, unless the operator insists.
@@ -27,7 +28,7 @@ def check_base_url(raw: str, *, allow_http: bool) -> str:
     if _PLAIN_URL.fullmatch(url) is None:
         raise _bad_url("it holds characters that an env file cannot hold")
     refuse_plain_http(url, allow_http=allow_http)
-    return url.rstrip("/")
+    return without_route(url)
 
 
 def is_same_place(one: str, other: str) -> bool:

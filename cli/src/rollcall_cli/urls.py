@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from rollcall_client.base_url import without_route
 from rollcall_client.loopback import is_loopback
 
 from rollcall_cli.exits import CliError, usage
 
-_API_PATH: Final = re.compile(r"/api/v1(/|$)")
-
 
 def check_base_url(raw: str) -> str:
-    """Check the control plane's base URL and return it without a slash at its end.
+    """Check the control plane's base URL; return it without a route or a slash at its end.
 
     Plain HTTP would show the credential to the network, so only this host itself is spoken to that
     way.
@@ -28,10 +25,7 @@ def check_base_url(raw: str) -> str:
         raise _bad_url("it must not have a query or a fragment")
     if parts.scheme != "https" and not is_loopback(url):
         raise _bad_url("plain http is for this host only; use https")
-    base = url.rstrip("/")
-    if _API_PATH.search(parts.path) is not None:
-        raise _bad_url("it ends with the stage; leave out what begins with /api/v1")
-    return base
+    return without_route(url)
 
 
 def check_download_url(url: str) -> None:

@@ -51,6 +51,32 @@ def test_a_token_that_would_be_refused_ends_the_run_before_the_download(
     assert untouched(host)
 
 
+@pytest.mark.parametrize(
+    ("name", "exit_code"),
+    [
+        ("web-1", 3),
+        ("web-1.", 0),
+        ("b\u00fccher", 0),
+        ("localhost", 0),
+        ("localhost.localdomain", 0),
+    ],
+)
+def test_a_token_of_another_host_is_refused_where_this_ones_name_is_sure(
+    host: Host, plane: ControlPlane, name: str, exit_code: int
+) -> None:
+    plane.refuse(403, "hostname_mismatch", "It is so.")
+    lines = f'[ "$1" = -n ] && {{ echo {name}; exit; }}\nPATH=/usr/bin:/bin exec uname "$@"'
+    result = host.install(PATH=shim(host, "uname", lines))
+    assert result.returncode == exit_code, text_of(result)
+
+
+@pytest.mark.parametrize("option", ["--name=", "--url=", "--token-file=", "--label="])
+def test_an_option_without_its_value_is_named(host: Host, option: str) -> None:
+    result = host.install(option)
+    assert (result.returncode, host.calls()) == (2, [])
+    assert f"{option[:-1]} needs a value." in result.stderr
+
+
 @pytest.mark.parametrize("body", [b"{}", b"<html>welcome</html>", b'{"admits": false}', b""])
 def test_what_answers_and_admits_nothing_is_not_the_control_plane(
     host: Host, plane: ControlPlane, body: bytes

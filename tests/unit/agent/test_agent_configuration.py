@@ -174,10 +174,10 @@ TWO_KEYS = f"{ONE_KEY}ROLLCALL_AGENT_PREVIOUS_API_KEY=rca_0\n"
         (ONE_KEY, [refused(403, "agent_quarantined")], "quarantined", ExitCode.REFUSED),
         (ONE_KEY, [refused(401, "key_expired")], "refused", ExitCode.REFUSED),
         (ONE_KEY, [refused(404, "agent_not_found")], "refused", ExitCode.REFUSED),
-        (ONE_KEY, [Answer(503)], "unknown", ExitCode.OK),
-        (ONE_KEY, [Answer(401, {"message": "Unauthorized"})], "unknown", ExitCode.OK),
-        (ONE_KEY, [lost()], "unknown", ExitCode.OK),
-        (ONE_KEY, [refused(429, "too_many")], "unknown", ExitCode.OK),
+        (ONE_KEY, [Answer(503)], "unknown", ExitCode.UNREACHABLE),
+        (ONE_KEY, [Answer(401, {"message": "Unauthorized"})], "unknown", ExitCode.UNREACHABLE),
+        (ONE_KEY, [lost()], "unknown", ExitCode.UNREACHABLE),
+        (ONE_KEY, [refused(429, "too_many")], "unknown", ExitCode.UNREACHABLE),
     ],
 )
 def test_status_asks_what_the_identity_is_good_for(

@@ -6,6 +6,8 @@ from typing import Final
 
 ON: Final = frozenset({"1", "true", "yes", "on"})
 OFF: Final = frozenset({"0", "false", "no", "off"})
+# Those of ASCII, as for the installer: a no-break space is another character.
+_BLANKS: Final = " \t\r\n\f\v"
 
 
 class NoSwitchError(ValueError):
@@ -32,7 +34,7 @@ def read_switch(name: str, value: str | None, *, default: bool) -> bool:
     Raises:
         NoSwitchError: the value means neither.
     """
-    written = (value or "").strip().lower()
+    written = (value or "").strip(_BLANKS).lower()
     if not written:
         return default
     if written in ON:
