@@ -179,7 +179,7 @@ ROUTES: list[tuple[Route, int, tuple[int, int]]] = [
     (announce, 201, (7, 2)),
     (artifact, 404, (0, 2)),
     (quarantine, 200, (9, 7)),
-    (release, 200, (8, 7)),
+    (release, 200, (9, 7)),
     (split, 201, (23, 5)),
     (split_again, 200, (9, 6)),
     (rotate, 201, (5, 1)),
