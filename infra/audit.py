@@ -251,7 +251,7 @@ def _uncovered(report: Report, asked: Asked) -> list[str]:
 
 
 def _taken_on_trust(args: Namespace, said: Manifest) -> list[str]:
-    """What only the export says of itself, in a manifest that nobody has signed."""
+    """What only the export says of itself, in a manifest that is not signed."""
     claims = {
         "--organization": (args.organization, "whose records they are"),
         "--since": (args.since, "where the range begins"),

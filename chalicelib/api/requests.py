@@ -38,7 +38,7 @@ def body(request: Request, kind: type[Body], *, optional: bool = False) -> Body:
         UnsupportedType: it is not said to be JSON.
         TooLarge: over `LARGEST_BODY` bytes.
         Malformed: absent, broken, nested too deeply, or of another shape; or members or
-            parameters that nobody reads: `?cascade=true` instead of a body must not pass for a
+            parameters that are not read: `?cascade=true` instead of a body must not pass for a
             plain revoke.
     """
     query(request)

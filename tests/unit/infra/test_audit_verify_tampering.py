@@ -1,4 +1,4 @@
-"""What somebody can do to the files of an export, and what `audit verify` makes of it."""
+"""What can be done to the files of an export, and what `audit verify` makes of it."""
 
 from __future__ import annotations
 

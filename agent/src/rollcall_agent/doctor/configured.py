@@ -71,7 +71,7 @@ def check_configuration(
 
 
 def presumed_user() -> ServiceUser | None:
-    """Return as whom a service would run; None where whoever runs this is to run it, too."""
+    """Return the user that a service would run as; None where it is the user of this process."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
     return ALL_POWERFUL if sys.platform == "darwin" else BARE_ROOT

@@ -25,7 +25,7 @@ def make_reachable(settings: Settings, definition: Definition, user: ServiceUser
     """See to it that the service can read and replace what it needs.
 
     What is the service's own gets its owner and a mode: the env file, and the folders called
-    `rollcall` with what lies in them. Anything else belongs to somebody, and is left alone.
+    `rollcall` with what lies in them. Anything else may be another program's, and is left alone.
 
     Raises:
         AgentError: The service would not reach a file.
@@ -90,7 +90,7 @@ def _give(path: Path, user: ServiceUser) -> bool:
     """Give a file or folder to the service's user; tell whether that was done."""
     if sys.platform == "win32":
         return False
-    # By descriptor, and no link: whoever owned the folder must not choose what is given away.
+    # By descriptor, and no link: the folder's owner must not choose what is given away.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(os.path.realpath(path), flags)
